@@ -1,0 +1,88 @@
+//! Function latency: entry and return of a kernel function, joined per thread.
+
+use crate::COMM_LEN;
+
+/// What a thread remembers between a function's entry and its return.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Start {
+    /// Address of the call's stack frame: tells this call from calls nested in it and from ones long gone.
+    pub frame: u64,
+    /// `CLOCK_MONOTONIC` at entry, in nanoseconds; 0 outside a call.
+    pub ts_ns: u64,
+}
+
+/// Which histogram a call counts into when they are split: a pid, tid or CPU number, or a comm, zero padded.
+pub type Group = [u8; COMM_LEN];
+
+/// How calls are split into histograms: the values of the global `GROUP_BY`.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GroupBy {
+    /// One histogram for all calls.
+    None = 0,
+    /// One for each process.
+    Pid = 1,
+    /// One for each thread.
+    Tid = 2,
+    /// One for each command name.
+    Comm = 3,
+    /// One for each CPU the call returned on.
+    Cpu = 4,
+}
+
+/// Where starts are kept: the values of the global `STORAGE`.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Storage {
+    /// A hash map keyed by tid.
+    Hash = 0,
+    /// Task storage: found from the task itself, freed with it. Linux 5.12 and newer.
+    Task = 1,
+}
+
+/// What one CPU did not count, and why. Nothing is dropped without a number here.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Losses {
+    /// Calls not timed because their start could not be kept (map full, or storage busy).
+    pub starts_not_stored: u64,
+    /// Calls given up because their return was never seen.
+    pub returns_missed: u64,
+    /// Calls timed but not counted because the map of histograms was full.
+    pub groups_full: u64,
+    /// Calls counted but without a record because the ring buffer was full.
+    pub records_lost: u64,
+}
+
+/// What one CPU left out on purpose.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Skipped {
+    /// Calls of a thread that was in the function already; the outermost call is the one measured.
+    pub nested: u64,
+    /// Calls faster than the minimum latency.
+    pub below_minimum: u64,
+}
+
+/// One call, written to the ring buffer when it returns.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Call {
+    /// `CLOCK_MONOTONIC` at return, in nanoseconds.
+    pub ts_ns: u64,
+    /// Time between entry and return, in nanoseconds.
+    pub latency_ns: u64,
+    /// What the function returned.
+    pub return_value: i64,
+    /// Process.
+    pub pid: u32,
+    /// Thread.
+    pub tid: u32,
+    /// CPU the call returned on.
+    pub cpu: u32,
+    /// Padding, always 0.
+    pub reserved: u32,
+    /// Command name of the thread.
+    pub comm: [u8; COMM_LEN],
+}

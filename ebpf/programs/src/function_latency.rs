@@ -1,0 +1,289 @@
+//! Function latency: how long a kernel function takes, by fentry/fexit, kprobe/kretprobe or system-call tracepoints.
+//!
+//! Each mechanism has two handlers; all of them end in [`enter`] and [`leave`]. Of the calls a thread nests the
+//! outermost is measured. Whatever is not measured is counted, see `Losses` and `Skipped`.
+#![no_std]
+#![no_main]
+
+use aya_ebpf::{
+    EbpfContext, Global,
+    bindings::BPF_NOEXIST,
+    btf_maps::{CgroupArray, HashMap, PerCpuArray, PerCpuHashMap, RingBuf},
+    helpers::{bpf_get_current_comm, bpf_probe_read_kernel},
+    macros::{btf_map, fentry, fexit, kprobe, kretprobe, raw_tracepoint},
+    programs::{FEntryContext, FExitContext, ProbeContext, RawTracePointContext, RetProbeContext},
+};
+use rtrace_common::{
+    function_latency::{Call, Group, GroupBy, Losses, Skipped, Start, Storage},
+    log2::{self, Histogram},
+};
+use rtrace_programs::{Task, add, cpu, frame, now_ns, passes, ring, task_storage::TaskStorage};
+
+#[unsafe(no_mangle)]
+static TARGET_PID: Global<u32> = Global::new(0);
+#[unsafe(no_mangle)]
+static TARGET_TID: Global<u32> = Global::new(0);
+/// Whether only tasks under the cgroup in `TARGET_CGROUPS` count.
+#[unsafe(no_mangle)]
+static FILTER_CGROUP: Global<u32> = Global::new(0);
+#[unsafe(no_mangle)]
+static MIN_LATENCY_NS: Global<u64> = Global::new(0);
+/// Length of the histogram's unit.
+#[unsafe(no_mangle)]
+static UNIT_NS: Global<u64> = Global::new(1000);
+#[unsafe(no_mangle)]
+static GROUP_BY: Global<u32> = Global::new(GroupBy::None as u32);
+#[unsafe(no_mangle)]
+static STORAGE: Global<u32> = Global::new(Storage::Hash as u32);
+#[unsafe(no_mangle)]
+static RECORD_CALLS: Global<u32> = Global::new(0);
+/// Wake the reader once this many bytes wait for it; it looks by itself now and then.
+#[unsafe(no_mangle)]
+static WAKEUP_BYTES: Global<u64> = Global::new(0);
+/// Arguments of the function: where fexit finds the return value.
+#[unsafe(no_mangle)]
+static ARGUMENTS: Global<u32> = Global::new(0);
+/// The system calls to time, -1 where unused.
+#[unsafe(no_mangle)]
+static SYSCALLS: Global<[i64; 4]> = Global::new([-1; 4]);
+
+#[btf_map]
+static STARTS: HashMap<u32, Start, 10240> = HashMap::new();
+#[btf_map]
+static TASK_STARTS: TaskStorage<Start> = TaskStorage::new();
+#[btf_map]
+static HISTOGRAM: PerCpuArray<Histogram, 1> = PerCpuArray::new();
+#[btf_map]
+static GROUPS: PerCpuHashMap<Group, Histogram, 1024> = PerCpuHashMap::new();
+#[btf_map]
+static TARGET_CGROUPS: CgroupArray<1> = CgroupArray::new();
+#[btf_map]
+static LOSSES: PerCpuArray<Losses, 1> = PerCpuArray::new();
+#[btf_map]
+static SKIPPED: PerCpuArray<Skipped, 1> = PerCpuArray::new();
+#[btf_map]
+static EVENTS: RingBuf<Call, { 1 << 22 }> = RingBuf::new();
+
+#[fentry]
+fn fnlat_fentry(ctx: FEntryContext) -> i32 {
+    enter(frame::of_trampoline(ctx.as_ptr()));
+    0
+}
+
+#[fexit]
+fn fnlat_fexit(ctx: FExitContext) -> i32 {
+    // The trampoline saves the return value behind the arguments. A constant offset into the context would do, but
+    // how many arguments there are is known at load time only, and the helper for it came with Linux 5.17.
+    let returned = || {
+        let arguments: *const i64 = ctx.as_ptr().cast();
+        // SAFETY: the kernel checks the address it reads from.
+        unsafe { bpf_probe_read_kernel(arguments.add(ARGUMENTS.load() as usize)) }.unwrap_or(0)
+    };
+    leave::<true>(frame::of_trampoline(ctx.as_ptr()), returned);
+    0
+}
+
+#[kprobe]
+fn fnlat_kprobe(ctx: ProbeContext) -> u32 {
+    enter(frame::at_entry(ctx.regs));
+    0
+}
+
+#[kretprobe]
+fn fnlat_kretprobe(ctx: RetProbeContext) -> u32 {
+    leave::<false>(frame::at_return(ctx.regs), || ctx.ret());
+    0
+}
+
+#[raw_tracepoint(tracepoint = "sys_enter")]
+fn fnlat_sys_enter(ctx: RawTracePointContext) -> i32 {
+    let number: i64 = ctx.arg(1);
+    let [a, b, c, d] = SYSCALLS.load();
+    if (number == a || number == b || number == c || number == d) && !frame::is_compat(ctx.arg(0)) {
+        enter(frame::SYSCALL);
+    }
+    0
+}
+
+#[raw_tracepoint(tracepoint = "sys_exit")]
+fn fnlat_sys_exit(ctx: RawTracePointContext) -> i32 {
+    leave::<false>(frame::SYSCALL, || ctx.arg(1));
+    0
+}
+
+/// Forget a thread that dies inside the function; task storage goes with the task by itself.
+#[raw_tracepoint(tracepoint = "sched_process_exit")]
+fn fnlat_task_exit(_ctx: RawTracePointContext) -> i32 {
+    let _ = STARTS.remove(Task::current().tid);
+    0
+}
+
+#[inline(always)]
+fn enter(frame: u64) {
+    let task = Task::current();
+    if !is_target(task) {
+        return;
+    }
+    if uses_task_storage() {
+        match TASK_STARTS.of_current_or_new() {
+            Some(start) if may_begin(start, frame) => {
+                *start = Start { frame, ts_ns: now_ns() };
+            }
+            Some(_) => {}
+            None => count_loss(|losses| &mut losses.starts_not_stored),
+        }
+        return;
+    }
+    // SAFETY: only the thread itself writes its entry.
+    if let Some(start) = unsafe { STARTS.get(task.tid) }
+        && !may_begin(start, frame)
+    {
+        return;
+    }
+    let start = Start { frame, ts_ns: now_ns() };
+    if STARTS.insert(task.tid, start, 0).is_err() {
+        count_loss(|losses| &mut losses.starts_not_stored);
+    }
+}
+
+/// Decide whether a call at `frame` is to be timed, given what the thread remembers.
+#[inline(always)]
+fn may_begin(start: &Start, frame: u64) -> bool {
+    if start.ts_ns == 0 {
+        return true;
+    }
+    if frame::nests_in(frame, start.frame) {
+        count_skipped(|skipped| &mut skipped.nested);
+        return false;
+    }
+    count_loss(|losses| &mut losses.returns_missed);
+    true
+}
+
+#[inline(always)]
+fn leave<const PREEMPTIBLE: bool>(frame: u64, returned: impl FnOnce() -> i64) {
+    let ended_ns = now_ns();
+    let task = Task::current();
+    if !is_target(task) {
+        return;
+    }
+    let Some(started_ns) = take_start(task, frame) else { return };
+    let latency_ns = ended_ns - started_ns;
+    if latency_ns < MIN_LATENCY_NS.load() {
+        count_skipped(|skipped| &mut skipped.below_minimum);
+        return;
+    }
+    let Some(histogram) = histogram_of(task) else {
+        count_loss(|losses| &mut losses.groups_full);
+        return;
+    };
+    add::<PREEMPTIBLE>(&mut histogram.counts[log2::slot(latency_ns, UNIT_NS.load())], 1);
+    add::<PREEMPTIBLE>(&mut histogram.sum_ns, latency_ns);
+    if RECORD_CALLS.load() != 0 {
+        record(task, ended_ns, latency_ns, returned());
+    }
+}
+
+/// Take the time at which the call that returns now began; `None` for nested calls and for those that were under
+/// way when tracing began.
+#[inline(always)]
+fn take_start(task: Task, frame: u64) -> Option<u64> {
+    let start = if uses_task_storage() {
+        TASK_STARTS.of_current()?
+    } else {
+        // SAFETY: only the thread itself writes its entry.
+        unsafe { &mut *STARTS.get_ptr_mut(task.tid)? }
+    };
+    if start.ts_ns == 0 || start.frame != frame {
+        return None;
+    }
+    let started_ns = start.ts_ns;
+    start.ts_ns = 0;
+    if !uses_task_storage() {
+        let _ = STARTS.remove(task.tid);
+    }
+    Some(started_ns)
+}
+
+#[inline(always)]
+fn histogram_of(task: Task) -> Option<&'static mut Histogram> {
+    let shared = HISTOGRAM.get_ptr_mut(0)?;
+    let by = GROUP_BY.load();
+    if by == GroupBy::None as u32 {
+        // SAFETY: this CPU's own value.
+        return Some(unsafe { &mut *shared });
+    }
+    let group = group_of(task, by);
+    if let Some(histogram) = GROUPS.get_ptr_mut(group) {
+        // SAFETY: this CPU's own value; groups are never removed while programs run.
+        return Some(unsafe { &mut *histogram });
+    }
+    // A histogram is too large for the stack; the shared one is all zeros as long as calls are split.
+    // SAFETY: as above. Another CPU may be first: then the entry is there, which is all that counts.
+    let _ = GROUPS.insert(group, unsafe { &*shared }, u64::from(BPF_NOEXIST));
+    GROUPS.get_ptr_mut(group).map(|histogram| unsafe { &mut *histogram })
+}
+
+#[inline(always)]
+fn group_of(task: Task, by: u32) -> Group {
+    if by == GroupBy::Comm as u32 {
+        return bpf_get_current_comm().unwrap_or_default();
+    }
+    let number = if by == GroupBy::Pid as u32 {
+        task.pid
+    } else if by == GroupBy::Tid as u32 {
+        task.tid
+    } else {
+        cpu()
+    };
+    let mut group = Group::default();
+    group[..4].copy_from_slice(&number.to_ne_bytes());
+    group
+}
+
+#[inline(always)]
+fn record(task: Task, ts_ns: u64, latency_ns: u64, return_value: i64) {
+    let Some(mut entry) = EVENTS.reserve(0) else {
+        count_loss(|losses| &mut losses.records_lost);
+        return;
+    };
+    entry.write(Call {
+        ts_ns,
+        latency_ns,
+        return_value,
+        pid: task.pid,
+        tid: task.tid,
+        cpu: cpu(),
+        reserved: 0,
+        comm: bpf_get_current_comm().unwrap_or_default(),
+    });
+    entry.submit(ring::submit_flags(&EVENTS, &WAKEUP_BYTES));
+}
+
+#[inline(always)]
+fn is_target(task: Task) -> bool {
+    passes(&TARGET_PID, || task.pid)
+        && passes(&TARGET_TID, || task.tid)
+        && (FILTER_CGROUP.load() == 0 || TARGET_CGROUPS.current_task_under_cgroup(0) == Ok(true))
+}
+
+#[inline(always)]
+fn uses_task_storage() -> bool {
+    STORAGE.load() == Storage::Task as u32
+}
+
+#[inline(always)]
+fn count_loss(counter: impl FnOnce(&mut Losses) -> &mut u64) {
+    if let Some(losses) = LOSSES.get_ptr_mut(0) {
+        // SAFETY: this CPU's own value.
+        add::<true>(counter(unsafe { &mut *losses }), 1);
+    }
+}
+
+#[inline(always)]
+fn count_skipped(counter: impl FnOnce(&mut Skipped) -> &mut u64) {
+    if let Some(skipped) = SKIPPED.get_ptr_mut(0) {
+        // SAFETY: this CPU's own value.
+        add::<true>(counter(unsafe { &mut *skipped }), 1);
+    }
+}
