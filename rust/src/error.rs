@@ -1,0 +1,155 @@
+//! Everything that can go wrong, and the one place where it becomes a Python exception.
+//!
+//! The exception classes live in `rtrace.errors`; their attributes carry the facts, the message the sentence.
+
+use std::io;
+
+use pyo3::{
+    IntoPyObjectExt,
+    exceptions::{PyTypeError, PyValueError},
+    prelude::*,
+    types::{PyDict, PyTuple},
+};
+use thiserror::Error;
+
+use crate::kernel::{btf::BtfError, privilege};
+
+/// What went wrong, with the names of the things it went wrong with.
+#[derive(Debug, Error)]
+pub(crate) enum Error {
+    #[error("{operation}: {source}")]
+    Privilege { operation: String, source: io::Error },
+    #[error("{operation}: {feature} is missing on this kernel")]
+    NotSupported { operation: String, feature: &'static str, minimum_kernel: Option<&'static str>, hint: String },
+    #[error("{operation} `{object}`: {cause}")]
+    Load { operation: &'static str, object: String, program: Option<String>, cause: String, errno: Option<i32> },
+    #[error("load `{object}`: the verifier refused program `{program}`")]
+    Verifier { object: String, program: String, log: Vec<String>, errno: Option<i32> },
+    #[error("attach {kind} `{program}` to `{target}`: {source}")]
+    Attach { program: String, kind: &'static str, target: String, source: io::Error },
+    #[error("attach {kind} to `{target}`: {cause}")]
+    TargetNotFound { kind: &'static str, target: String, cause: String },
+    #[error("{operation} map `{map}`: {source}")]
+    Map { operation: &'static str, map: String, source: io::Error },
+    #[error("map `{map}`: no such key {key}")]
+    MapKey { map: String, key: String },
+    #[error("BTF of `{of}`: {source}")]
+    Btf { of: String, source: BtfError },
+    #[error("{operation}: {source}")]
+    System { operation: String, source: io::Error },
+    #[error("no {what} `{name}` in `{object}`; it has {known}")]
+    NoSuchMember { what: &'static str, name: String, object: String, known: String },
+    #[error("{0} is closed")]
+    Closed(String),
+    #[error("{0}")]
+    Value(String),
+    #[error("{0}")]
+    Type(String),
+}
+
+impl Error {
+    /// Tell a refusal of privilege apart from other failures of a system call.
+    pub(crate) fn or_privilege(
+        source: io::Error,
+        operation: impl Into<String>,
+        other: impl FnOnce(io::Error) -> Self,
+    ) -> Self {
+        match source.raw_os_error() {
+            Some(libc::EPERM | libc::EACCES) => Self::Privilege { operation: operation.into(), source },
+            _ => other(source),
+        }
+    }
+}
+
+/// The Python class of an error and what it is made with.
+struct Exception<'py> {
+    class: &'static str,
+    hint: Option<String>,
+    facts: Bound<'py, PyDict>,
+}
+
+fn describe<'py>(py: Python<'py>, error: &Error) -> PyResult<Exception<'py>> {
+    let facts = PyDict::new(py);
+    let mut hint = None;
+    let class = match error {
+        Error::Privilege { source, .. } => {
+            let verdict = privilege::explain();
+            facts.set_item("errno", source.raw_os_error())?;
+            facts.set_item("missing", PyTuple::new(py, &verdict.missing)?)?;
+            hint = Some(verdict.hint);
+            "PrivilegeError"
+        }
+        Error::NotSupported { feature, minimum_kernel, hint: way_out, .. } => {
+            facts.set_item("feature", feature)?;
+            facts.set_item("minimum_kernel", minimum_kernel)?;
+            facts.set_item("running_kernel", privilege::kernel_release())?;
+            hint = Some(way_out.clone());
+            "NotSupportedError"
+        }
+        Error::Load { object, program, errno, .. } => {
+            facts.set_item("object", object)?;
+            facts.set_item("program", program)?;
+            facts.set_item("errno", errno)?;
+            "LoadError"
+        }
+        Error::Verifier { object, program, log, errno } => {
+            facts.set_item("object", object)?;
+            facts.set_item("program", program)?;
+            facts.set_item("errno", errno)?;
+            facts.set_item("log", PyTuple::new(py, log)?)?;
+            "VerifierError"
+        }
+        Error::Attach { program, kind, target, source } => {
+            facts.set_item("program", program)?;
+            facts.set_item("kind", kind)?;
+            facts.set_item("target", target)?;
+            facts.set_item("errno", source.raw_os_error())?;
+            "AttachError"
+        }
+        Error::TargetNotFound { kind, target, .. } => {
+            facts.set_item("kind", kind)?;
+            facts.set_item("target", target)?;
+            "TargetNotFoundError"
+        }
+        Error::Map { map, source, .. } => {
+            facts.set_item("map", map)?;
+            facts.set_item("errno", source.raw_os_error())?;
+            "MapError"
+        }
+        Error::MapKey { map, .. } => {
+            facts.set_item("map", map)?;
+            "MapKeyError"
+        }
+        Error::Btf { .. } => {
+            hint = Some("the kernel must be built with CONFIG_DEBUG_INFO_BTF=y; `rtrace doctor` tells".into());
+            "BtfError"
+        }
+        Error::System { .. } => "RtraceError",
+        Error::NoSuchMember { object, .. } => {
+            facts.set_item("object", object)?;
+            "LoadError"
+        }
+        Error::Closed(_) => "ClosedError",
+        Error::Value(_) | Error::Type(_) => "",
+    };
+    Ok(Exception { class, hint, facts })
+}
+
+impl From<Error> for PyErr {
+    fn from(error: Error) -> Self {
+        match &error {
+            Error::Value(message) => return PyValueError::new_err(message.clone()),
+            Error::Type(message) => return PyTypeError::new_err(message.clone()),
+            _ => {}
+        }
+        Python::attach(|py| {
+            let build = || -> PyResult<PyErr> {
+                let Exception { class, hint, facts } = describe(py, &error)?;
+                facts.set_item("hint", hint.into_py_any(py)?)?;
+                let class = py.import("rtrace.errors")?.getattr(class)?;
+                Ok(PyErr::from_value(class.call((error.to_string(),), Some(&facts))?))
+            };
+            build().unwrap_or_else(|failure| failure)
+        })
+    }
+}

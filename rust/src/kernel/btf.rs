@@ -1,0 +1,287 @@
+//! Reading BTF, the kernel's and an object's own.
+//!
+//! Nothing is indexed beyond the position of each type: finding one function in the kernel's 150,000 types is one
+//! pass over memory and takes a millisecond or two, where building every type takes tens.
+//!
+//! Format: <https://docs.kernel.org/bpf/btf.html>.
+
+use std::{fs, io, ops::Range, path::Path};
+
+use thiserror::Error;
+
+/// Where the kernel shows its BTF and that of its modules.
+pub(crate) const DIRECTORY: &str = "/sys/kernel/btf";
+
+const MAGIC: u16 = 0xeb9f;
+
+/// The kinds of types that rtrace looks at (`BTF_KIND_*`).
+pub(crate) mod kind {
+    pub(crate) const INT: u8 = 1;
+    pub(crate) const PTR: u8 = 2;
+    pub(crate) const ARRAY: u8 = 3;
+    pub(crate) const STRUCT: u8 = 4;
+    pub(crate) const UNION: u8 = 5;
+    pub(crate) const ENUM: u8 = 6;
+    pub(crate) const TYPEDEF: u8 = 8;
+    pub(crate) const VOLATILE: u8 = 9;
+    pub(crate) const CONST: u8 = 10;
+    pub(crate) const RESTRICT: u8 = 11;
+    pub(crate) const FUNC: u8 = 12;
+    pub(crate) const FUNC_PROTO: u8 = 13;
+    pub(crate) const VAR: u8 = 14;
+    pub(crate) const DATASEC: u8 = 15;
+    pub(crate) const FLOAT: u8 = 16;
+    pub(crate) const DECL_TAG: u8 = 17;
+    pub(crate) const TYPE_TAG: u8 = 18;
+    pub(crate) const ENUM64: u8 = 19;
+}
+
+/// Why BTF could not be read.
+#[derive(Debug, Error)]
+pub(crate) enum BtfError {
+    #[error("cannot read it")]
+    Read(#[from] io::Error),
+    #[error("not BTF of this machine's byte order")]
+    Magic,
+    #[error("truncated or corrupt at byte {0}")]
+    Corrupt(usize),
+    #[error("no type number {0}")]
+    NoType(u32),
+}
+
+/// The bytes of a BTF blob and where each type starts in them.
+pub(crate) struct Btf {
+    data: Vec<u8>,
+    strings: Range<usize>,
+    /// Position of type `first_id + index`.
+    positions: Vec<u32>,
+    /// The kernel's BTF, for a module's: its types and strings come first in the numbering.
+    base: Option<Box<Btf>>,
+}
+
+/// One type: `struct btf_type` and what follows it.
+#[derive(Clone, Copy)]
+pub(crate) struct Type<'a> {
+    pub(crate) name_offset: u32,
+    info: u32,
+    /// Size in bytes, or the id of the type this one refers to.
+    pub(crate) size_or_type: u32,
+    /// What follows the header, up to the end of the blob.
+    rest: &'a [u8],
+}
+
+/// A field of a struct or union.
+pub(crate) struct Member {
+    pub(crate) name_offset: u32,
+    pub(crate) type_id: u32,
+    pub(crate) bit_offset: u32,
+    /// Width of a bit field, 0 otherwise.
+    pub(crate) bits: u32,
+}
+
+fn u32_at(data: &[u8], at: usize) -> Option<u32> {
+    data.get(at..at + 4)?.try_into().ok().map(u32::from_ne_bytes)
+}
+
+impl Type<'_> {
+    pub(crate) fn kind(&self) -> u8 {
+        ((self.info >> 24) & 0x1f) as u8
+    }
+
+    /// Members, parameters or values.
+    pub(crate) fn len(&self) -> usize {
+        (self.info & 0xffff) as usize
+    }
+
+    fn kind_flag(&self) -> bool {
+        self.info >> 31 != 0
+    }
+
+    fn word(&self, index: usize) -> u32 {
+        u32_at(self.rest, index * 4).unwrap_or(0)
+    }
+
+    /// Element type and number of elements of an array.
+    pub(crate) fn array(&self) -> (u32, u32) {
+        (self.word(0), self.word(2))
+    }
+
+    /// Whether an integer is signed.
+    pub(crate) fn is_signed(&self) -> bool {
+        self.word(0) >> 24 & 1 != 0
+    }
+
+    pub(crate) fn members(&self) -> impl Iterator<Item = Member> + '_ {
+        (0..self.len()).map(|index| {
+            let offset = self.word(index * 3 + 2);
+            let (bits, bit_offset) = if self.kind_flag() { (offset >> 24, offset & 0x00ff_ffff) } else { (0, offset) };
+            Member { name_offset: self.word(index * 3), type_id: self.word(index * 3 + 1), bit_offset, bits }
+        })
+    }
+
+    /// Bytes that follow the header.
+    fn trailing(&self) -> Option<usize> {
+        Some(match self.kind() {
+            kind::INT | kind::VAR | kind::DECL_TAG => 4,
+            kind::ARRAY => 12,
+            kind::STRUCT | kind::UNION | kind::DATASEC | kind::ENUM64 => self.len() * 12,
+            kind::ENUM | kind::FUNC_PROTO => self.len() * 8,
+            kind::PTR
+            | 7
+            | kind::TYPEDEF
+            | kind::VOLATILE
+            | kind::CONST
+            | kind::RESTRICT
+            | kind::FUNC
+            | kind::FLOAT
+            | kind::TYPE_TAG => 0,
+            _ => return None,
+        })
+    }
+}
+
+impl Btf {
+    /// Read the running kernel's BTF.
+    pub(crate) fn of_kernel() -> Result<Self, BtfError> {
+        Self::parse(fs::read(Path::new(DIRECTORY).join("vmlinux"))?, None)
+    }
+
+    /// Read the BTF of a loaded module on top of the kernel's.
+    pub(crate) fn of_module(module: &str, kernel: Self) -> Result<Self, BtfError> {
+        Self::parse(fs::read(Path::new(DIRECTORY).join(module))?, Some(Box::new(kernel)))
+    }
+
+    /// Take the bytes of a BTF blob apart.
+    pub(crate) fn parse(data: Vec<u8>, base: Option<Box<Self>>) -> Result<Self, BtfError> {
+        let header = |at| u32_at(&data, at).map(|word| word as usize).ok_or(BtfError::Corrupt(at));
+        if data.get(..2) != Some(&MAGIC.to_ne_bytes()) {
+            return Err(BtfError::Magic);
+        }
+        let (length, types, types_length) = (header(4)?, header(8)?, header(12)?);
+        let (strings, strings_length) = (header(16)?, header(20)?);
+        let types = length.saturating_add(types)..length.saturating_add(types).saturating_add(types_length);
+        let strings = length.saturating_add(strings)..length.saturating_add(strings).saturating_add(strings_length);
+        if types.end > data.len() || strings.end > data.len() || types.end > u32::MAX as usize {
+            return Err(BtfError::Corrupt(data.len()));
+        }
+        let mut positions = Vec::with_capacity(types_length / 20);
+        let mut at = types.start;
+        while at < types.end {
+            let found = type_at(&data, at).ok_or(BtfError::Corrupt(at))?;
+            positions.push(u32::try_from(at).map_err(|_| BtfError::Corrupt(at))?);
+            at += 12 + found.trailing().ok_or(BtfError::Corrupt(at))?;
+        }
+        if at != types.end {
+            return Err(BtfError::Corrupt(at));
+        }
+        Ok(Self { data, strings, positions, base })
+    }
+
+    /// Number of the first type that is this blob's own.
+    fn first_id(&self) -> u32 {
+        self.base.as_ref().map_or(1, |base| base.first_id() + u32::try_from(base.positions.len()).unwrap_or(0))
+    }
+
+    fn base_strings(&self) -> usize {
+        self.base.as_ref().map_or(0, |base| base.base_strings() + base.strings.len())
+    }
+
+    /// Return type number `id`.
+    pub(crate) fn get(&self, id: u32) -> Result<Type<'_>, BtfError> {
+        let first = self.first_id();
+        if id < first {
+            return self.base.as_ref().ok_or(BtfError::NoType(id))?.get(id);
+        }
+        let position = self.positions.get((id - first) as usize).ok_or(BtfError::NoType(id))?;
+        type_at(&self.data, *position as usize).ok_or(BtfError::NoType(id))
+    }
+
+    /// Return the string at `offset`, without its NUL.
+    pub(crate) fn string(&self, offset: u32) -> &[u8] {
+        let offset = offset as usize;
+        let base = self.base_strings();
+        if offset < base {
+            return self.base.as_ref().map_or(&[], |kernel| kernel.string(u32::try_from(offset).unwrap_or(0)));
+        }
+        let strings = &self.data[self.strings.clone()];
+        strings.get(offset - base..).and_then(|rest| rest.split(|byte| *byte == 0).next()).unwrap_or_default()
+    }
+
+    /// Find the type of that kind and name among this blob's own types; return its number.
+    pub(crate) fn find(&self, kind: u8, name: &str) -> Option<(u32, Type<'_>)> {
+        let found = |(index, position): (usize, &u32)| {
+            let candidate = type_at(&self.data, *position as usize)?;
+            let matches = candidate.kind() == kind && self.string(candidate.name_offset) == name.as_bytes();
+            matches.then_some((self.first_id() + u32::try_from(index).ok()?, candidate))
+        };
+        self.positions.iter().enumerate().find_map(found)
+    }
+
+    /// All of this blob's own types of one kind.
+    pub(crate) fn of_kind(&self, kind: u8) -> impl Iterator<Item = Type<'_>> {
+        self.positions
+            .iter()
+            .filter_map(|position| type_at(&self.data, *position as usize))
+            .filter(move |found| found.kind() == kind)
+    }
+
+    /// Follow typedefs and qualifiers to the type that has a size.
+    pub(crate) fn resolve(&self, mut id: u32) -> Result<(u32, Type<'_>), BtfError> {
+        // A loop in corrupt BTF must not become one here; the kernel's own limit is 32 (MAX_RESOLVE_DEPTH).
+        for _ in 0..32 {
+            let found = self.get(id)?;
+            match found.kind() {
+                kind::TYPEDEF | kind::VOLATILE | kind::CONST | kind::RESTRICT | kind::TYPE_TAG => {
+                    id = found.size_or_type;
+                }
+                _ => return Ok((id, found)),
+            }
+        }
+        Err(BtfError::NoType(id))
+    }
+}
+
+fn type_at(data: &[u8], at: usize) -> Option<Type<'_>> {
+    Some(Type {
+        name_offset: u32_at(data, at)?,
+        info: u32_at(data, at + 4)?,
+        size_or_type: u32_at(data, at + 8)?,
+        rest: data.get(at + 12..)?,
+    })
+}
+
+/// Where a function is described, and what a program needs to hang off it.
+pub(crate) struct Function {
+    /// Module it is in, `None` for the kernel itself.
+    pub(crate) module: Option<String>,
+    /// Number of its type.
+    pub(crate) id: u32,
+    /// Number of its parameters.
+    pub(crate) parameters: usize,
+}
+
+/// Find a function in the kernel or in one of its modules.
+pub(crate) fn find_function(name: &str) -> Result<Option<Function>, BtfError> {
+    let describe = |btf: &Btf, module: Option<&str>| -> Option<Function> {
+        let (id, found) = btf.find(kind::FUNC, name)?;
+        let parameters = btf.get(found.size_or_type).ok()?.len();
+        Some(Function { module: module.map(str::to_owned), id, parameters })
+    };
+    let mut btf = Btf::of_kernel()?;
+    if let Some(function) = describe(&btf, None) {
+        return Ok(Some(function));
+    }
+    for entry in fs::read_dir(DIRECTORY)?.flatten() {
+        let module = entry.file_name().to_string_lossy().into_owned();
+        if module == "vmlinux" {
+            continue;
+        }
+        let with_module = Btf::of_module(&module, btf)?;
+        if let Some(function) = describe(&with_module, Some(&module)) {
+            return Ok(Some(function));
+        }
+        let Some(base) = with_module.base else { break };
+        btf = *base;
+    }
+    Ok(None)
+}

@@ -1,0 +1,6 @@
+//! What the running kernel offers: its types, its functions, its tracepoints, and what it allows.
+
+pub(crate) mod btf;
+pub(crate) mod kallsyms;
+pub(crate) mod privilege;
+pub(crate) mod tracefs;

@@ -1,0 +1,98 @@
+//! The native half of rtrace: loads eBPF objects, attaches their programs, and moves their data in batches.
+//!
+//! The modules follow the path of the data: [`spec`] -> [`load`] -> [`object`] -> [`attach`] -> [`link`], then back
+//! through [`map`] and [`layout`] to [`array`]. [`sys`] holds every system call, [`error`] every failure.
+
+#![deny(unsafe_code)]
+
+mod array;
+mod attach;
+mod error;
+mod kernel;
+mod layout;
+mod link;
+mod load;
+mod map;
+mod object;
+mod prebuilt;
+mod spec;
+mod sys;
+mod warning;
+
+use pyo3::prelude::*;
+
+/// The native half of rtrace; use the classes through :mod:`rtrace`.
+#[pymodule(gil_used = false)]
+mod _rtrace {
+    use std::str::FromStr;
+
+    use pyo3::prelude::*;
+
+    use super::{
+        error::Error,
+        kernel::{btf, kallsyms, privilege, tracefs::Tracefs},
+    };
+    #[pymodule_export]
+    use super::{link::Link, map::Map, object::Object, spec::ObjectSpec};
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        // A second interpreter in this process finds the logger set already.
+        let _ = pyo3_log::try_init();
+        module.add("__version__", env!("CARGO_PKG_VERSION"))
+    }
+
+    /// List the kernel's functions as pairs of name and module (``None`` for the kernel itself).
+    ///
+    /// Source: ``/proc/kallsyms``; needs no privilege.
+    #[pyfunction]
+    fn kernel_functions(py: Python<'_>) -> PyResult<Vec<(String, Option<String>)>> {
+        let symbols = py.detach(kallsyms::functions)?;
+        Ok(symbols.into_iter().map(|symbol| (symbol.name, symbol.module)).collect())
+    }
+
+    /// Return how many parameters a kernel function has, or ``None`` if the kernel's BTF does not describe it.
+    #[pyfunction]
+    fn function_parameters(py: Python<'_>, name: &str) -> PyResult<Option<usize>> {
+        let found = py.detach(|| btf::find_function(name));
+        let found = found.map_err(|source| Error::Btf { of: "vmlinux".into(), source })?;
+        Ok(found.map(|function| function.parameters))
+    }
+
+    /// Return the number of a system call on this machine, or ``None`` if it has no such call.
+    #[pyfunction]
+    fn syscall_number(name: &str) -> Option<i32> {
+        syscalls::Sysno::from_str(name).ok().map(|number| number.id())
+    }
+
+    /// Return where tracefs can be read, and whether that is one of the user's own mounts.
+    ///
+    /// Where it is not mounted, rtrace mounts it for itself alone; the path is valid in this process only.
+    #[pyfunction]
+    fn tracefs(py: Python<'_>) -> PyResult<(String, bool)> {
+        let opened = py.detach(Tracefs::open);
+        let tracefs = opened.map_err(|source| {
+            let operation = "open tracefs";
+            Error::or_privilege(source, operation, |source| Error::System { operation: operation.into(), source })
+        })?;
+        Ok((tracefs.root().display().to_string(), tracefs.is_mounted()))
+    }
+
+    /// Whether this kernel has kprobes.
+    #[pyfunction]
+    fn has_kprobes() -> bool {
+        super::attach::kprobe::is_supported()
+    }
+
+    /// Return the names of the capabilities that tracing needs and this process lacks.
+    #[pyfunction]
+    fn missing_capabilities() -> Vec<&'static str> {
+        privilege::missing_capabilities()
+    }
+
+    /// Return the kernel's lockdown mode, or ``None`` where it does not tell.
+    #[pyfunction]
+    fn lockdown() -> Option<String> {
+        privilege::lockdown()
+    }
+}

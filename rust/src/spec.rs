@@ -1,0 +1,281 @@
+//! `ObjectSpec`: an object that is not loaded yet, and may be edited.
+
+use std::{
+    collections::HashMap,
+    panic::{self, AssertUnwindSafe},
+    path::PathBuf,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use aya_obj::{
+    EbpfSectionKind, Map as ObjectMap, ProgramSection,
+    generated::{BPF_F_MMAPABLE, BPF_F_RDONLY_PROG, bpf_map_type},
+};
+use pyo3::{prelude::*, types::PyDict};
+
+use crate::{
+    error::Error,
+    kernel::btf::{Btf, BtfError, Type, kind},
+    layout::Layout,
+    load,
+    map::{MapFacts, bytes_of},
+    object::Object,
+    prebuilt,
+};
+
+/// An eBPF object that is not in the kernel yet.
+///
+/// Made by :meth:`open`, :meth:`parse` or :meth:`prebuilt`. Globals and map sizes may be set until :meth:`load` puts
+/// it into the kernel; it may be loaded more than once.
+#[pyclass(frozen, module = "rtrace._rtrace")]
+pub(crate) struct ObjectSpec {
+    pub(crate) name: String,
+    inner: Mutex<Parsed>,
+}
+
+/// The parsed object and what Python has asked of it.
+#[derive(Clone)]
+pub(crate) struct Parsed {
+    pub(crate) elf: aya_obj::Object,
+    pub(crate) maps: HashMap<String, MapFacts>,
+    /// Layouts of the globals by name.
+    globals: HashMap<String, Layout>,
+}
+
+impl ObjectSpec {
+    fn lock(&self) -> MutexGuard<'_, Parsed> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn from_bytes(data: &[u8], name: &str) -> Result<Self, Error> {
+        let refused = |cause: String| Error::Load {
+            operation: "parse",
+            object: name.to_owned(),
+            program: None,
+            cause,
+            errno: None,
+        };
+        // aya-obj trusts some of what it reads; a corrupt file must end as an error all the same.
+        let parsed = panic::catch_unwind(AssertUnwindSafe(|| aya_obj::Object::parse(data)));
+        let elf = match parsed {
+            Ok(Ok(elf)) => elf,
+            Ok(Err(error)) => return Err(refused(error.to_string())),
+            Err(_) => return Err(refused("not a valid eBPF object".into())),
+        };
+        let btf = elf.btf.as_ref().map(|btf| Btf::parse(btf.to_bytes(), None)).transpose();
+        let btf = btf.map_err(|source| Error::Btf { of: name.to_owned(), source })?;
+        let maps = elf.maps.iter().map(|(map, parsed)| (map.clone(), map_facts(map, parsed, btf.as_ref()))).collect();
+        let mut globals = btf.as_ref().map(global_layouts).unwrap_or_default();
+        // To BTF, maps are variables too.
+        globals.retain(|variable, _| !elf.maps.contains_key(variable));
+        Ok(Self { name: name.to_owned(), inner: Mutex::new(Parsed { elf, maps, globals }) })
+    }
+
+    fn edit_map(&self, name: &str, edit: impl FnOnce(&mut MapFacts)) -> Result<(), Error> {
+        let mut parsed = self.lock();
+        if let Some(facts) = parsed.maps.get_mut(name) {
+            edit(facts);
+            return Ok(());
+        }
+        Err(self.no_such("map", name, parsed.maps.keys()))
+    }
+
+    pub(crate) fn no_such<'a>(&self, what: &'static str, name: &str, known: impl Iterator<Item = &'a String>) -> Error {
+        let mut known: Vec<_> = known.map(String::as_str).collect();
+        known.sort_unstable();
+        Error::NoSuchMember { what, name: name.to_owned(), object: self.name.clone(), known: known.join(", ") }
+    }
+}
+
+#[pymethods]
+impl ObjectSpec {
+    /// Read an object file: an ELF made by clang, aya or libbpf.
+    #[staticmethod]
+    fn open(path: PathBuf) -> PyResult<Self> {
+        let data = std::fs::read(&path)?;
+        Ok(Self::from_bytes(&data, &path.to_string_lossy())?)
+    }
+
+    /// Parse the bytes of an object file; `name` stands for it in messages.
+    #[staticmethod]
+    fn parse(data: &[u8], name: &str) -> PyResult<Self> {
+        Ok(Self::from_bytes(data, name)?)
+    }
+
+    /// Take one of the objects that rtrace brings along.
+    #[staticmethod]
+    fn prebuilt(shape: &str) -> PyResult<Self> {
+        let data = prebuilt::object(shape)
+            .ok_or_else(|| Error::Value(format!("no prebuilt object {shape:?}; there are {}", prebuilt::names())))?;
+        Ok(Self::from_bytes(data, shape)?)
+    }
+
+    /// Name that stands for the object in messages.
+    #[getter]
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Names of the programs and what each can be attached to (``"kprobe"``, ``"fentry"``, ...).
+    #[getter]
+    fn programs<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let programs = PyDict::new(py);
+        for (name, program) in &self.lock().elf.programs {
+            programs.set_item(name, kind_name(&program.section))?;
+        }
+        Ok(programs)
+    }
+
+    /// Names of the maps and their sizes in entries.
+    #[getter]
+    fn maps<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let maps = PyDict::new(py);
+        for (name, facts) in &self.lock().maps {
+            maps.set_item(name, facts.max_entries)?;
+        }
+        Ok(maps)
+    }
+
+    /// Names of the globals.
+    #[getter]
+    fn globals(&self) -> Vec<String> {
+        let mut names: Vec<_> = self.lock().globals.keys().cloned().collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// Set a global before the object is loaded: an int, bytes, or a tuple of ints for an array.
+    fn set_global(&self, name: &str, value: &Bound<'_, PyAny>) -> PyResult<()> {
+        let mut parsed = self.lock();
+        let Some(layout) = parsed.globals.get(name) else {
+            return Err(self.no_such("global", name, parsed.globals.keys()).into());
+        };
+        let bytes = bytes_of(value, layout, "global", name)?;
+        let globals = HashMap::from([(name, (bytes.as_slice(), true))]);
+        parsed.elf.patch_map_data(globals).map_err(|error| {
+            let cause = error.to_string();
+            Error::Load { operation: "set a global of", object: self.name.clone(), program: None, cause, errno: None }
+        })?;
+        Ok(())
+    }
+
+    /// Set how many entries a map holds (bytes, for a ring buffer).
+    fn set_max_entries(&self, map: &str, max_entries: u32) -> PyResult<()> {
+        Ok(self.edit_map(map, |facts| facts.max_entries = max_entries)?)
+    }
+
+    /// Replace a map that no program will use with the smallest that the kernel accepts.
+    ///
+    /// Programs name their maps whether they reach them or not; a map type that this kernel lacks would keep them
+    /// from loading.
+    fn disable_map(&self, map: &str) -> PyResult<()> {
+        Ok(self.edit_map(map, |facts| {
+            facts.map_type = bpf_map_type::BPF_MAP_TYPE_HASH as u32;
+            facts.max_entries = 1;
+            facts.flags = 0;
+            facts.key_size = facts.key_size.max(4);
+            facts.value_size = facts.value_size.max(8);
+            facts.types = None;
+        })?)
+    }
+
+    /// Put the object into the kernel.
+    ///
+    /// `programs` names the programs to load, each with the function that it is for where its type wants to know
+    /// (fentry, fexit), else with ``None``. Nothing stays behind in the kernel if one of them is refused.
+    fn load(&self, py: Python<'_>, programs: HashMap<String, Option<String>>) -> PyResult<Object> {
+        let parsed = self.lock().clone();
+        for name in programs.keys() {
+            if !parsed.elf.programs.contains_key(name) {
+                return Err(self.no_such("program", name, parsed.elf.programs.keys()).into());
+            }
+        }
+        Ok(py.detach(|| load::load(&self.name, parsed, &programs))?)
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<ObjectSpec {}>", self.name)
+    }
+}
+
+/// Return the field's word for what a section's programs are attached to.
+pub(crate) fn kind_name(section: &ProgramSection) -> &'static str {
+    match section {
+        ProgramSection::KProbe => "kprobe",
+        ProgramSection::KRetProbe => "kretprobe",
+        ProgramSection::UProbe { .. } => "uprobe",
+        ProgramSection::URetProbe { .. } => "uretprobe",
+        ProgramSection::TracePoint => "tracepoint",
+        ProgramSection::RawTracePoint => "raw tracepoint",
+        ProgramSection::BtfTracePoint => "btf tracepoint",
+        ProgramSection::FEntry { .. } => "fentry",
+        ProgramSection::FExit { .. } => "fexit",
+        ProgramSection::PerfEvent => "perf event",
+        _ => "other",
+    }
+}
+
+/// Collect what creates a map and what reads it.
+fn map_facts(name: &str, map: &ObjectMap, btf: Option<&Btf>) -> MapFacts {
+    let section = map.section_kind();
+    let rodata = matches!(section, EbpfSectionKind::Rodata);
+    let data = rodata || matches!(section, EbpfSectionKind::Data | EbpfSectionKind::Bss);
+    let types = match map {
+        ObjectMap::Btf(map) if map.def.btf_key_type_id != 0 => {
+            Some((map.def.btf_key_type_id, map.def.btf_value_type_id))
+        }
+        _ => None,
+    };
+    let key_size = map.key_size();
+    let value_size = if data { u32::try_from(map.data().len()).unwrap_or(u32::MAX) } else { map.value_size() };
+    let described = |id: Option<u32>| btf.zip(id).and_then(|(btf, id)| Layout::of_type(btf, id).ok());
+    // A ring buffer has no values to the kernel; the type of its records is there all the same.
+    let fits = |layout: &Layout, size: u32| size == 0 || layout.size() == size as usize;
+    let layout = |id: Option<u32>, size: u32| {
+        described(id).filter(|layout| fits(layout, size)).unwrap_or_else(|| Layout::of_size(size as usize))
+    };
+    MapFacts {
+        name: name.to_owned(),
+        map_type: map.map_type(),
+        max_entries: map.max_entries(),
+        flags: if rodata {
+            BPF_F_RDONLY_PROG
+        } else if data {
+            BPF_F_MMAPABLE
+        } else {
+            map.map_flags()
+        },
+        key_size,
+        value_size,
+        types,
+        key: layout(types.map(|(key, _)| key), key_size),
+        value: layout(types.map(|(_, value)| value), value_size),
+    }
+}
+
+/// Find the variables of an object and what they hold.
+fn global_layouts(btf: &Btf) -> HashMap<String, Layout> {
+    let layout = |variable: Type<'_>| {
+        let name = String::from_utf8_lossy(btf.string(variable.name_offset)).into_owned();
+        let layout = Layout::of_type(btf, innermost(btf, variable.size_or_type).ok()?).ok()?;
+        Some((name, layout))
+    };
+    btf.of_kind(kind::VAR).filter_map(layout).collect()
+}
+
+/// Rust wraps a global in structs and unions (`Global`, `MaybeUninit`, `ManuallyDrop`); find what they hold: the one
+/// member that is as large as the whole.
+fn innermost(btf: &Btf, mut id: u32) -> Result<u32, BtfError> {
+    loop {
+        let (resolved, outer) = btf.resolve(id)?;
+        if !matches!(outer.kind(), kind::STRUCT | kind::UNION) {
+            return Ok(resolved);
+        }
+        let whole = outer.size_or_type as usize;
+        let fills = |inner: u32| Layout::of_type(btf, inner).is_ok_and(|layout| layout.size() == whole);
+        let Some(inner) = outer.members().map(|member| member.type_id).find(|inner| fills(*inner)) else {
+            return Ok(resolved);
+        };
+        id = inner;
+    }
+}

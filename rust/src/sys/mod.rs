@@ -1,0 +1,34 @@
+//! Raw system calls: the only place with `unsafe`.
+//!
+//! Each command of `bpf(2)` gets the few fields it reads as a struct of its own; the kernel takes a shorter
+//! attribute than its own and reads the rest as zeros. Structs with 8-byte fields are filled up to a multiple of 8 by
+//! hand: padding of the compiler's would hand random bytes to the kernel.
+
+#![expect(unsafe_code, reason = "system calls; everything above this module is safe")]
+
+pub(crate) mod bpf;
+pub(crate) mod mount;
+pub(crate) mod perf;
+pub(crate) mod ring;
+
+use std::io;
+
+/// Turn the result of a system call into an [`io::Result`].
+fn check(result: libc::c_long) -> io::Result<i32> {
+    if result < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    i32::try_from(result).map_err(|_| io::Error::from_raw_os_error(libc::ERANGE))
+}
+
+/// Return the number of CPUs that per-CPU maps have a value for.
+///
+/// # Errors
+///
+/// When `/sys/devices/system/cpu/possible` cannot be read or parsed.
+pub(crate) fn possible_cpus() -> io::Result<usize> {
+    let list = std::fs::read_to_string("/sys/devices/system/cpu/possible")?;
+    let last = list.trim().rsplit(['-', ',']).next().unwrap_or_default();
+    let last: usize = last.parse().map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?;
+    Ok(last + 1)
+}
