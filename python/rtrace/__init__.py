@@ -1,0 +1,1 @@
+"""Measure Linux from Python."""

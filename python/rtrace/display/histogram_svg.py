@@ -1,0 +1,103 @@
+"""The bars of a histogram as one inline SVG element."""
+
+from __future__ import annotations
+
+import math
+from html import escape
+from typing import TYPE_CHECKING
+
+from rtrace.display.wording import format_range, format_time, percentile_marks, used_slots
+
+if TYPE_CHECKING:
+    from rtrace.histogram import Histogram
+
+_WIDTH, _HEIGHT = 720, 260
+_LEFT, _RIGHT, _TOP, _BOTTOM = 64, 32, 26, 40
+_WIDEST_BAR = 64
+_MOST_LABELS = 10
+_MARK_REACH, _MARK_ROW = 64, 14
+# Readable on white and on black alike.
+_FILL = "#4c8dd6"
+
+
+def histogram_svg(hist: Histogram) -> str:
+    """Return the bars from the first to the last bucket in use, with p50, p90 and p99 marked.
+
+    Text and lines take ``currentColor``. Each bar has a tooltip with its range, count and share.
+    """
+    slots = used_slots(hist)
+    counts = hist.counts.tolist()
+    floor = _HEIGHT - _BOTTOM
+    step = min((_WIDTH - _LEFT - _RIGHT) / len(slots), _WIDEST_BAR)
+    right = _LEFT + step * len(slots)
+    marks = percentile_marks(hist, _MARK_REACH / step)
+    top = _TOP + _MARK_ROW * max(mark.row for mark in marks)
+    scale = (floor - top) / max(counts)
+
+    def x(slot: int) -> float:
+        return _LEFT + step * (slot - slots.start)
+
+    shapes = [_grid(max(counts), scale, floor, right)]
+    for slot in slots:
+        # At least two pixels: a single slow call is what people look for.
+        height = max(counts[slot] * scale, 2) if counts[slot] else 0
+        low, high = hist.edges[slot : slot + 2].tolist()
+        tip = f"{format_range(low, high, hist.unit)}: {counts[slot]:,} calls, {counts[slot] / hist.total:.2%}"
+        shapes.append(
+            f'<rect x="{x(slot) + 1:.1f}" y="{floor - height:.1f}" width="{step - 2:.1f}" height="{height:.1f}" '
+            f'fill="{_FILL}"><title>{escape(tip)}</title></rect>'
+        )
+    for mark in marks:
+        middle = x(mark.slot) + step / 2
+        y = _TOP + _MARK_ROW * mark.row
+        shapes.append(
+            f'<line x1="{middle:.1f}" x2="{middle:.1f}" y1="{y - 6}" y2="{floor}" stroke="currentColor" '
+            f'stroke-dasharray="2 3"/><text x="{middle:.1f}" y="{y - 11}" text-anchor="middle" '
+            f'font-weight="600">{escape(mark.label)}</text>'
+        )
+    shapes.append(_axis(hist, slots, step, floor))
+    title = escape(f"latency of {hist.target}, {hist.total:,} calls in log2 buckets")
+    return (
+        f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" font-size="12" fill="currentColor" '
+        f'font-family="system-ui, sans-serif" aria-label="{title}">{"".join(shapes)}</svg>'
+    )
+
+
+def _grid(most: int, scale: float, floor: float, right: float) -> str:
+    """Draw horizontal lines at round counts, at most five."""
+    magnitude = 10 ** max(0, math.floor(math.log10(most / 4)) if most > 4 else 0)  # noqa: PLR2004  # lines
+    interval = next(magnitude * factor for factor in (1, 2, 5, 10) if most / (magnitude * factor) <= 5)  # noqa: PLR2004
+    lines = []
+    for count in range(interval, most + 1, interval):
+        y = floor - count * scale
+        lines.append(
+            f'<line x1="{_LEFT}" x2="{right:.1f}" y1="{y:.1f}" y2="{y:.1f}" stroke="currentColor" opacity=".2"/>'
+            f'<text x="{_LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{_short(count)}</text>'
+        )
+    return "".join(lines)
+
+
+def _axis(hist: Histogram, slots: range, step: float, floor: float) -> str:
+    """Draw the base line and label the edges of the buckets, not more of them than fit."""
+    right = _LEFT + step * len(slots)
+    parts = [f'<line x1="{_LEFT}" x2="{right:.1f}" y1="{floor}" y2="{floor}" stroke="currentColor"/>']
+    for place in range(0, len(slots) + 1, (len(slots) + 1) // _MOST_LABELS + 1):
+        x = _LEFT + step * place
+        label = format_time(hist.edges[slots.start + place], hist.unit)
+        parts.append(
+            f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{floor}" y2="{floor + 5}" stroke="currentColor"/>'
+            f'<text x="{x:.1f}" y="{floor + 19}" text-anchor="middle">{escape(label)}</text>'
+        )
+    middle = (_LEFT + right) / 2
+    parts.append(
+        f'<text x="{middle:.1f}" y="{floor + 35}" text-anchor="middle" opacity=".75">latency, log2 buckets</text>'
+    )
+    return "".join(parts)
+
+
+def _short(count: int) -> str:
+    """Write a round count in few characters."""
+    for size, suffix in ((10**12, "T"), (10**9, "G"), (10**6, "M"), (10**3, "k")):
+        if count >= size:
+            return f"{count / size:g} {suffix}"
+    return str(count)

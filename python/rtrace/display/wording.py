@@ -1,0 +1,110 @@
+"""The words and marks that every display of a histogram shares: losses, durations, percentiles."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rtrace.histogram import Histogram
+
+MARKED_PERCENTILES = (50, 90, 99)
+
+_SECONDS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0}
+_SCALES = ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s"), (1e-3, "ms"), (1e-6, "µs"), (0, "ns"))
+
+
+def format_losses(losses: Mapping[str, int]) -> str:
+    """Say how many calls were lost and why.
+
+    Parameters
+    ----------
+    losses
+        Count by cause. A cause starts with the plural of what was lost, in words or joined by underscores.
+
+    Returns
+    -------
+    str
+        One line, also when nothing was lost; a cause with a count of zero is left out.
+
+    Examples
+    --------
+    >>> format_losses({"starts_not_stored": 2, "returns_missed": 1})
+    'lost: 3 calls (2 starts not stored, 1 return missed)'
+    >>> format_losses({})
+    'lost: 0 calls'
+    """
+    lost = sum(losses.values())
+    causes = ", ".join(_counted(count, cause.replace("_", " ")) for cause, count in losses.items() if count)
+    return f"lost: {_counted(lost, 'calls')}" + (f" ({causes})" if causes else "")
+
+
+def format_time(value: float, unit: str) -> str:
+    """Write a time with three digits in the unit that suits its size.
+
+    Examples
+    --------
+    >>> format_time(2048, "us"), format_time(0, "us"), format_time(0.25, "ms")
+    ('2.05 ms', '0', '250 µs')
+    """
+    if not value:
+        return "0"
+    seconds = value * _SECONDS[unit]
+    # A little below its size, so that 999.9 does not round up to "1e+03" of the unit below.
+    size, label = next((size, label) for size, label in _SCALES if seconds >= 0.9995 * size)
+    return f"{seconds / (size or 1e-9):.3g} {label}"
+
+
+def format_range(low: float, high: float, unit: str) -> str:
+    """Write the half-open range of a bucket, the unit once if both ends share it.
+
+    Examples
+    --------
+    >>> format_range(4, 8, "us"), format_range(512, 1024, "us")
+    ('4 to 8 µs', '512 µs to 1.02 ms')
+    """
+    first, last = format_time(low, unit), format_time(high, unit)
+    if first == "0" or first.split()[1] == last.split()[1]:
+        first = first.split()[0]
+    return f"{first} to {last}"
+
+
+def used_slots(hist: Histogram) -> range:
+    """Return the slots from the first to the last that counts something; empty for an empty histogram."""
+    used = hist.counts.nonzero()[0]
+    return range(int(used[0]), int(used[-1]) + 1) if used.size else range(0)
+
+
+class Mark(NamedTuple):
+    """A label such as ``"p50"`` or ``"p90 p99"`` for the bucket that contains those percentiles."""
+
+    slot: int
+    label: str
+    row: int
+
+
+def percentile_marks(hist: Histogram, reach: float) -> list[Mark]:
+    """Return the marks of a histogram from left to right; none for an empty one.
+
+    Parameters
+    ----------
+    hist
+        What to mark.
+    reach
+        Labels less than this many buckets apart would overlap, so the later one goes to the next row.
+    """
+    labels: dict[int, str] = {}
+    for p in MARKED_PERCENTILES if hist.total else ():
+        slot = hist.percentile(p).high.bit_length() - 2
+        labels[slot] = f"{labels[slot]} p{p}" if slot in labels else f"p{p}"
+    marks: list[Mark] = []
+    for slot, label in labels.items():
+        row = marks[-1].row + 1 if marks and slot - marks[-1].slot < reach else 0
+        marks.append(Mark(slot, label, row))
+    return marks
+
+
+def _counted(count: int, words: str) -> str:
+    first, space, rest = words.partition(" ")
+    return f"{count} {first.removesuffix('s') if count == 1 else first}{space}{rest}"

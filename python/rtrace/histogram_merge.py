@@ -1,0 +1,144 @@
+"""Adding histograms up, and taking an earlier snapshot off a later one."""
+
+from __future__ import annotations
+
+import dataclasses
+from datetime import datetime, timedelta
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from rtrace.histogram import Histogram
+
+# Spaces around it because a kernel's release may end in a plus sign.
+_AND = " + "
+
+
+def merge(one: Histogram, other: Histogram) -> Histogram:
+    """Add up two measurements of the same function: other intervals, other processes or other machines.
+
+    Parameters
+    ----------
+    one, other
+        Must agree in ``target``, ``unit`` and ``by``.
+
+    Returns
+    -------
+    Histogram
+        Counts, sums, losses and nested calls are added, groups by key. ``started`` is the earlier one and ``duration``
+        the sum: the seconds of tracing that went into it, also where they overlapped or lay apart. ``tool``,
+        ``mechanism``, ``boundary``, ``host`` and ``kernel`` list what went into it, sorted and joined by " + ". An
+        option that differs becomes the tuple of its values, None where it was not set.
+
+    Raises
+    ------
+    ValueError
+        If they are not about the same thing; the message names what differs.
+    """
+    _same("add", one, other, ("target", "unit", "by"))
+    starts = [hist.started for hist in (one, other) if hist.started is not None]
+    facts: dict[str, Any] = {
+        name: _listed(one, other, name) for name in ("tool", "mechanism", "boundary", "host", "kernel")
+    }
+    return dataclasses.replace(
+        one,
+        **_combine(one, other, int.__add__),
+        **facts,
+        started=min(starts, default=None),
+        duration=one.duration + other.duration,
+        options={name: _alternatives(one, other, name) for name in {**one.options, **other.options}},
+    )
+
+
+def difference(later: Histogram, earlier: Histogram) -> Histogram:
+    """Take an earlier snapshot off a later one of the same session: what happened between the two.
+
+    Parameters
+    ----------
+    later, earlier
+        Must agree in everything but the counts, losses and duration.
+
+    Returns
+    -------
+    Histogram
+        What was counted and lost in between. It starts where the earlier snapshot ended, so that
+        ``earlier + (later - earlier) == later`` but for the rounding of ``duration``.
+
+    Raises
+    ------
+    ValueError
+        If they are not of the same session or in the wrong order, so that something would become negative.
+    """
+    names = ("target", "unit", "by", "tool", "mechanism", "boundary", "host", "kernel", "started", "options")
+    _same("subtract", later, earlier, names)
+    if later.duration < earlier.duration:
+        _refuse("subtract", later, f"the snapshot taken off lasted longer, {earlier.duration} of {later.duration} s")
+
+    def minus(more: int, less: int) -> int:
+        if more < less:
+            _refuse("subtract", later, "a count would become negative, so it is not the later one")
+        return more - less
+
+    started = later.started
+    return dataclasses.replace(
+        later,
+        **_combine(later, earlier, minus),
+        started=None if started is None else started + timedelta(seconds=earlier.duration),
+        duration=later.duration - earlier.duration,
+    )
+
+
+def _combine(one: Histogram, other: Histogram, operation: Callable[[int, int], int]) -> dict[str, Any]:
+    combined = _combine_counts(one, other, operation)
+    losses = {name: operation(*_both(one.losses, other.losses, name, 0)) for name in {**one.losses, **other.losses}}
+    nothing = dataclasses.replace(one, counts=one.counts * 0, sum_ns=0, groups={}, by=None)
+    groups = {
+        key: dataclasses.replace(nothing, **_combine_counts(*_both(one.groups, other.groups, key, nothing), operation))
+        for key in {**one.groups, **other.groups}
+    }
+    return {**combined, "losses": losses, "nested": operation(one.nested, other.nested), "groups": groups}
+
+
+def _combine_counts(one: Histogram, other: Histogram, operation: Callable[[int, int], int]) -> dict[str, Any]:
+    # Python's integers cannot wrap around; the new histogram refuses what does not fit.
+    pairs = zip(one.counts.tolist(), other.counts.tolist(), strict=True)
+    return {"counts": [operation(*pair) for pair in pairs], "sum_ns": operation(one.sum_ns, other.sum_ns)}
+
+
+def _both(one: Mapping[Any, Any], other: Mapping[Any, Any], key: object, missing: object) -> tuple[Any, Any]:
+    return one.get(key, missing), other.get(key, missing)
+
+
+def _listed(one: Histogram, other: Histogram, name: str) -> str:
+    first, second = getattr(one, name), getattr(other, name)
+    return _AND.join(sorted({*first.split(_AND), *second.split(_AND)} - {""}))
+
+
+def _alternatives(one: Histogram, other: Histogram, name: str) -> Any:  # noqa: ANN401  # JSON has no type
+    first, second = _both(one.options, other.options, name, None)
+    if first == second:
+        return first
+    values: list[Any] = []
+    for value in (first, second):
+        values += value if isinstance(value, tuple) else [value]
+    return tuple(sorted(set(values), key=lambda value: (type(value).__name__, value is not None and value)))
+
+
+def _same(verb: str, one: Histogram, other: Histogram, names: tuple[str, ...]) -> None:
+    for name in names:
+        first, second = getattr(one, name), getattr(other, name)
+        if first != second:
+            _refuse(verb, one, f"{name} differs, {_shown(first)} and {_shown(second)}")
+
+
+def _shown(value: Any) -> str:  # noqa: ANN401  # any fact
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return repr(dict(value) if isinstance(value, MappingProxyType) else value)
+
+
+def _refuse(verb: str, hist: Histogram, cause: str) -> None:
+    msg = f"{verb} histograms of `{hist.target}`: {cause}"
+    raise ValueError(msg)

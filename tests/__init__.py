@@ -1,0 +1,1 @@
+"""Tests of rtrace, in three rings: unit, kernel and vm."""
