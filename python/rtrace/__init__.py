@@ -1,1 +1,80 @@
-"""Measure Linux from Python."""
+"""Measure Linux from Python: kernel functions as histograms and numpy arrays, through eBPF.
+
+>>> import rtrace
+>>> hist = rtrace.vfsreadlat(duration=5)  # doctest: +SKIP
+>>> hist.print()  # doctest: +SKIP
+
+Importing this needs no privilege, no kernel files and next to no time: everything is loaded when it is first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rtrace.doctor import doctor as doctor
+    from rtrace.errors import AttachError as AttachError
+    from rtrace.errors import BtfError as BtfError
+    from rtrace.errors import ClosedError as ClosedError
+    from rtrace.errors import CommandError as CommandError
+    from rtrace.errors import LoadError as LoadError
+    from rtrace.errors import LostEventsWarning as LostEventsWarning
+    from rtrace.errors import MapError as MapError
+    from rtrace.errors import MapKeyError as MapKeyError
+    from rtrace.errors import NotSupportedError as NotSupportedError
+    from rtrace.errors import PrivilegeError as PrivilegeError
+    from rtrace.errors import RtraceError as RtraceError
+    from rtrace.errors import SymbolError as SymbolError
+    from rtrace.errors import TargetNotFoundError as TargetNotFoundError
+    from rtrace.errors import TraceFormatError as TraceFormatError
+    from rtrace.errors import VerifierError as VerifierError
+    from rtrace.histogram import Histogram as Histogram
+    from rtrace.shapes.function_latency import FunctionLatency as FunctionLatency
+    from rtrace.shapes.function_latency import function_latency as function_latency
+    from rtrace.tools.vfsreadlat import vfsreadlat as vfsreadlat
+
+# Where each public name lives.
+_HOMES = {
+    "rtrace._rtrace": ("Link", "Map", "Object", "ObjectSpec", "__version__"),
+    "rtrace.doctor": ("doctor",),
+    "rtrace.errors": (
+        "AttachError",
+        "BtfError",
+        "ClosedError",
+        "CommandError",
+        "LoadError",
+        "LostEventsWarning",
+        "MapError",
+        "MapKeyError",
+        "NotSupportedError",
+        "PrivilegeError",
+        "RtraceError",
+        "SymbolError",
+        "TargetNotFoundError",
+        "TraceFormatError",
+        "VerifierError",
+    ),
+    "rtrace.histogram": ("Histogram",),
+    "rtrace.shapes.function_latency": ("FunctionLatency", "function_latency"),
+    "rtrace.tools.vfsreadlat": ("vfsreadlat",),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [name for name in _HOME_OF if not name.startswith("_")]  # noqa: PLE0605  # made from one list
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name's module when it is first used."""
+    home = _HOME_OF.get(name)
+    if home is None:
+        message = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(message)
+    value = getattr(importlib.import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """List the public names for completion, loaded or not."""
+    return sorted({*globals(), *__all__})

@@ -17,7 +17,7 @@ use rtrace_common::{
     function_latency::{Call, Group, GroupBy, Losses, Skipped, Start, Storage},
     log2::{self, Histogram},
 };
-use rtrace_programs::{Task, add, cpu, frame, now_ns, passes, ring, task_storage::TaskStorage};
+use rtrace_programs::{Task, add, cpu, frame, now_ns, passes, ring, task_storage::TaskStorage, thread_key};
 
 #[unsafe(no_mangle)]
 static TARGET_PID: Global<u32> = Global::new(0);
@@ -114,7 +114,7 @@ fn fnlat_sys_exit(ctx: RawTracePointContext) -> i32 {
 /// Forget a thread that dies inside the function; task storage goes with the task by itself.
 #[raw_tracepoint(tracepoint = "sched_process_exit")]
 fn fnlat_task_exit(_ctx: RawTracePointContext) -> i32 {
-    let _ = STARTS.remove(Task::current().tid);
+    let _ = STARTS.remove(thread_key());
     0
 }
 
@@ -135,13 +135,13 @@ fn enter(frame: u64) {
         return;
     }
     // SAFETY: only the thread itself writes its entry.
-    if let Some(start) = unsafe { STARTS.get(task.tid) }
+    if let Some(start) = unsafe { STARTS.get(thread_key()) }
         && !may_begin(start, frame)
     {
         return;
     }
     let start = Start { frame, ts_ns: now_ns() };
-    if STARTS.insert(task.tid, start, 0).is_err() {
+    if STARTS.insert(thread_key(), start, 0).is_err() {
         count_loss(|losses| &mut losses.starts_not_stored);
     }
 }
@@ -167,7 +167,7 @@ fn leave<const PREEMPTIBLE: bool>(frame: u64, returned: impl FnOnce() -> i64) {
     if !is_target(task) {
         return;
     }
-    let Some(started_ns) = take_start(task, frame) else { return };
+    let Some(started_ns) = take_start(frame) else { return };
     let latency_ns = ended_ns - started_ns;
     if latency_ns < MIN_LATENCY_NS.load() {
         count_skipped(|skipped| &mut skipped.below_minimum);
@@ -187,12 +187,12 @@ fn leave<const PREEMPTIBLE: bool>(frame: u64, returned: impl FnOnce() -> i64) {
 /// Take the time at which the call that returns now began; `None` for nested calls and for those that were under
 /// way when tracing began.
 #[inline(always)]
-fn take_start(task: Task, frame: u64) -> Option<u64> {
+fn take_start(frame: u64) -> Option<u64> {
     let start = if uses_task_storage() {
         TASK_STARTS.of_current()?
     } else {
         // SAFETY: only the thread itself writes its entry.
-        unsafe { &mut *STARTS.get_ptr_mut(task.tid)? }
+        unsafe { &mut *STARTS.get_ptr_mut(thread_key())? }
     };
     if start.ts_ns == 0 || start.frame != frame {
         return None;
@@ -200,7 +200,7 @@ fn take_start(task: Task, frame: u64) -> Option<u64> {
     let started_ns = start.ts_ns;
     start.ts_ns = 0;
     if !uses_task_storage() {
-        let _ = STARTS.remove(task.tid);
+        let _ = STARTS.remove(thread_key());
     }
     Some(started_ns)
 }

@@ -11,7 +11,11 @@ pub mod task_storage;
 
 use core::arch::asm;
 
-use aya_ebpf::{Global, helpers::{bpf_get_current_pid_tgid, bpf_get_smp_processor_id, bpf_ktime_get_ns}};
+use aya_ebpf::{
+    Global,
+    bindings::bpf_pidns_info,
+    helpers::{bpf_get_current_pid_tgid, bpf_get_ns_current_pid_tgid, bpf_get_smp_processor_id, bpf_ktime_get_ns},
+};
 
 /// The identity of the current task in rtrace's words.
 #[derive(Clone, Copy)]
@@ -22,13 +26,33 @@ pub struct Task {
     pub tid: u32,
 }
 
+/// Device and inode of the pid namespace that rtrace runs in; 0 for the kernel's first one.
+///
+/// In a container the numbers that users know are those of their namespace.
+#[unsafe(no_mangle)]
+pub static PID_NAMESPACE: Global<[u64; 2]> = Global::new([0; 2]);
+
 impl Task {
-    /// Return who runs now.
+    /// Return who runs now; all 0 for a task outside rtrace's pid namespace.
     #[inline(always)]
     pub fn current() -> Self {
-        let both = bpf_get_current_pid_tgid();
-        Self { pid: (both >> 32) as u32, tid: both as u32 }
+        let [device, inode] = PID_NAMESPACE.load();
+        if inode == 0 {
+            let both = bpf_get_current_pid_tgid();
+            return Self { pid: (both >> 32) as u32, tid: both as u32 };
+        }
+        let mut seen = bpf_pidns_info { pid: 0, tgid: 0 };
+        let size = size_of::<bpf_pidns_info>() as u32;
+        // SAFETY: the helper writes to the variable or leaves it zeroed.
+        unsafe { bpf_get_ns_current_pid_tgid(device, inode, &raw mut seen, size) };
+        Self { pid: seen.tgid, tid: seen.pid }
     }
+}
+
+/// Return the thread's number in the kernel's own view: a key that no namespace changes.
+#[inline(always)]
+pub fn thread_key() -> u32 {
+    bpf_get_current_pid_tgid() as u32
 }
 
 /// Return `CLOCK_MONOTONIC` in nanoseconds.

@@ -6,7 +6,9 @@
 use core::{ffi::c_void, ptr};
 
 use aya_ebpf::{
-    bindings::{BPF_F_NO_PREALLOC, BPF_LOCAL_STORAGE_GET_F_CREATE, bpf_map_type::BPF_MAP_TYPE_TASK_STORAGE, task_struct},
+    bindings::{
+        BPF_F_NO_PREALLOC, BPF_LOCAL_STORAGE_GET_F_CREATE, bpf_map_type::BPF_MAP_TYPE_TASK_STORAGE, task_struct,
+    },
     helpers::generated::{bpf_get_current_task_btf, bpf_task_storage_get},
 };
 
@@ -27,7 +29,13 @@ impl<T> TaskStorage<T> {
     /// Declare a task storage map.
     #[expect(clippy::new_without_default, reason = "only ever the initialiser of a static")]
     pub const fn new() -> Self {
-        Self { r#type: ptr::null(), key: ptr::null(), value: ptr::null(), max_entries: ptr::null(), map_flags: ptr::null() }
+        Self {
+            r#type: ptr::null(),
+            key: ptr::null(),
+            value: ptr::null(),
+            max_entries: ptr::null(),
+            map_flags: ptr::null(),
+        }
     }
 
     /// Return the current task's value, if it has one.

@@ -1,0 +1,1 @@
+"""The shapes: ways of measuring that work for every function and every tracepoint."""

@@ -1,0 +1,394 @@
+"""Function latency: how long a kernel function takes.
+
+The programs are those of ``ebpf/programs/src/function_latency.rs``; this file chooses the mechanism, sets the options
+and turns what the kernel counted into a :class:`~rtrace.Histogram`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import platform
+import threading
+import time
+import warnings
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Literal, Self, overload
+
+from rtrace import _rtrace
+from rtrace.errors import ClosedError, LostEventsWarning
+from rtrace.shapes import mechanisms, targets
+
+if TYPE_CHECKING:
+    import types
+    from collections.abc import Iterator
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from rtrace.histogram import Histogram, Unit
+
+__all__ = ["FunctionLatency", "GroupBy", "Mechanism", "function_latency"]
+
+Mechanism = Literal["auto", "fentry", "kprobe", "syscall"]
+GroupBy = Literal["pid", "tid", "comm", "cpu"]
+
+UNIT_NS = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
+# The values of enum GroupBy in ebpf/common/src/function_latency.rs.
+GROUP_BY = {None: 0, "pid": 1, "tid": 2, "comm": 3, "cpu": 4}
+# Smallest ring buffer that the kernel accepts: one page.
+NO_RECORDS = os.sysconf("SC_PAGE_SIZE")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Options:
+    """What to measure and how, checked."""
+
+    target: str
+    mechanism: Mechanism
+    unit: Unit
+    pid: int | None
+    tid: int | None
+    cgroup: targets.Cgroup | None
+    min_latency: float | None
+    by: GroupBy | None
+    max_groups: int
+    tool: str
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be measured before anything is asked of the kernel."""
+        choices = {
+            "mechanism": (self.mechanism, ("auto", *mechanisms.ORDER)),
+            "unit": (self.unit, tuple(UNIT_NS)),
+            "by": (self.by, tuple(GROUP_BY)),
+        }
+        for name, (value, known) in choices.items():
+            if value not in known:
+                message = f"{name} must be one of {', '.join(map(repr, known))}, not {value!r}"
+                raise ValueError(message)
+        if not isinstance(self.target, str):
+            message = f"target must be the name of a function, not {type(self.target).__name__}"
+            raise TypeError(message)
+        if not self.target or not self.target.isprintable() or any(letter.isspace() for letter in self.target):
+            message = f"{self.target!r} is not the name of a function"
+            raise ValueError(message)
+        if self.min_latency is not None and not 0 <= self.min_latency < 2**63 / 1e9:
+            message = f"min_latency is a time in seconds, not {self.min_latency!r}"
+            raise ValueError(message)
+        if not 0 < self.max_groups < 2**24:
+            message = f"max_groups must be positive and below {2**24}, not {self.max_groups!r}"
+            raise ValueError(message)
+        targets.check_task("pid", self.pid)
+        targets.check_task("tid", self.tid)
+
+    def facts(self) -> dict[str, object]:
+        """Return the filters that are on, for the result."""
+        cgroup = self.cgroup.path if self.cgroup else None
+        facts = {"pid": self.pid, "tid": self.tid, "cgroup": cgroup, "min_latency": self.min_latency}
+        return {name: value for name, value in facts.items() if value is not None}
+
+    def apply(self, spec: _rtrace.ObjectSpec) -> None:
+        """Write the options into the object's globals; what is off costs nothing in the kernel."""
+        spec.set_global("TARGET_PID", self.pid or 0)
+        spec.set_global("TARGET_TID", self.tid or 0)
+        spec.set_global("FILTER_CGROUP", int(self.cgroup is not None))
+        spec.set_global("MIN_LATENCY_NS", round((self.min_latency or 0) * 1e9))
+        spec.set_global("UNIT_NS", UNIT_NS[self.unit])
+        spec.set_global("GROUP_BY", GROUP_BY[self.by])
+        spec.set_global("PID_NAMESPACE", targets.pid_namespace())
+        spec.set_max_entries("GROUPS", self.max_groups if self.by else 1)
+        spec.set_max_entries("EVENTS", NO_RECORDS)
+
+
+class FunctionLatency:
+    """A running measurement of a kernel function; made by :func:`function_latency`.
+
+    Attached from its construction on until :meth:`close`. A context manager, and an iterable of one
+    :class:`~rtrace.Histogram` for each interval. Losing the last reference detaches, with a ResourceWarning.
+
+    Attributes
+    ----------
+    mechanism : str
+        How the function is timed: ``"fentry"``, ``"kprobe"`` or ``"syscall"``.
+    boundary : str
+        What exactly lies between the two time stamps, in a sentence.
+    refused : dict[str, RtraceError]
+        The mechanisms that were tried before and why the kernel or its guards said no.
+    """
+
+    def __init__(self, options: Options, *, interval: float = 1.0, count: int | None = None) -> None:
+        self._session: mechanisms.Session | None = None
+        self._options = options
+        self._interval = interval
+        self._count = count
+        attempt = mechanisms.attach(options)
+        self._session = attempt.session
+        self.mechanism = attempt.session.mechanism
+        self.boundary = attempt.session.boundary
+        self.refused = attempt.refused
+        self._warned = 0
+        self._attached = self._began = (time.monotonic(), datetime.now(UTC))
+        self._baseline: Histogram | None = None
+
+    def snapshot(self, *, clear: bool = False) -> Histogram:
+        """Return what has been counted so far, or since the last clearing snapshot.
+
+        Counting goes on meanwhile and nothing is ever reset in the kernel, so that clearing loses no call: what was
+        counted before is subtracted afterwards.
+
+        Parameters
+        ----------
+        clear
+            Whether the next snapshot starts from here.
+
+        Returns
+        -------
+        Histogram
+            Calls that returned between then and now; ``duration`` says how long that was.
+
+        Raises
+        ------
+        ClosedError
+            If the measurement has been closed.
+        """
+        whole = self._read()
+        result = whole if self._baseline is None else whole - self._baseline
+        if clear:
+            self._baseline = whole
+        if whole.lost > self._warned:
+            self._warned = whole.lost
+            message = f"{self._options.target}: {result.lost or whole.lost} calls are missing: {dict(whole.losses)}"
+            warnings.warn(message, LostEventsWarning, stacklevel=2)
+        return result
+
+    def _read(self) -> Histogram:
+        from rtrace.histogram import Histogram  # noqa: PLC0415  # numpy is needed only from here on
+
+        session, options = self._live(), self._options
+        (counts, sum_ns), groups = session.histograms(options.by)
+        now = time.monotonic()
+        shared = {"unit": options.unit, "target": options.target}
+        return Histogram(
+            counts=counts,
+            sum_ns=sum_ns,
+            **shared,
+            tool=options.tool,
+            mechanism=self.mechanism,
+            boundary=self.boundary,
+            host=platform.node(),
+            kernel=platform.release(),
+            started=self._attached[1],
+            duration=now - self._attached[0],
+            losses=session.losses(),
+            nested=session.skipped()["nested"],
+            by=options.by,
+            groups={key: Histogram(counts=part, sum_ns=total, **shared) for key, (part, total) in groups.items()}
+            if options.by
+            else None,
+            options=options.facts(),
+        )
+
+    def _live(self) -> mechanisms.Session:
+        if self._session is None:
+            message = f"the measurement of `{self._options.target}` is closed"
+            raise ClosedError(message)
+        return self._session
+
+    @property
+    def below_minimum(self) -> int:
+        """Number of calls faster than ``min_latency``, which are not in the histogram."""
+        return self._live().skipped()["below_minimum"]
+
+    @property
+    def storage(self) -> str:
+        """Where start times are kept: ``"task"`` (task storage, Linux 5.12) or ``"hash"``."""
+        return self._live().storage
+
+    def __iter__(self) -> Iterator[Histogram]:
+        """Yield one histogram for each interval, and close when the count is reached or the loop is left."""
+        due = time.monotonic()
+        made = 0
+        with self:
+            while self._count is None or made < self._count:
+                due += self._interval
+                time.sleep(max(0.0, due - time.monotonic()))
+                yield self.snapshot(clear=True)
+                made += 1
+
+    def close(self) -> None:
+        """Detach and free everything in the kernel. Doing it again changes nothing."""
+        session, self._session = self._session, None
+        if session is not None:
+            session.close()
+
+    @property
+    def closed(self) -> bool:
+        """Whether it has been closed."""
+        return self._session is None
+
+    def __enter__(self) -> Self:
+        """Return itself; it is attached already."""
+        self._live()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: types.TracebackType | None,
+    ) -> None:
+        """Close."""
+        self.close()
+
+    def __del__(self) -> None:
+        """Detach, and say that somebody forgot to."""
+        if getattr(self, "_session", None) is not None:
+            warnings.warn(f"unclosed {self!r}", ResourceWarning, stacklevel=2, source=self)
+            self.close()
+
+    def __repr__(self) -> str:
+        """Name the measurement."""
+        state = "closed" if self.closed else f"mechanism={self.mechanism}"
+        return f"<FunctionLatency {self._options.target} {state}>"
+
+
+@overload
+def function_latency(
+    target: str,
+    *,
+    duration: float,
+    mechanism: Mechanism = ...,
+    unit: Unit = ...,
+    pid: int | None = ...,
+    tid: int | None = ...,
+    cgroup: str | os.PathLike[str] | int | None = ...,
+    min_latency: float | None = ...,
+    by: GroupBy | None = ...,
+    max_groups: int = ...,
+    tool: str = ...,
+) -> Histogram: ...
+
+
+@overload
+def function_latency(
+    target: str,
+    *,
+    duration: None = ...,
+    interval: float = ...,
+    count: int | None = ...,
+    mechanism: Mechanism = ...,
+    unit: Unit = ...,
+    pid: int | None = ...,
+    tid: int | None = ...,
+    cgroup: str | os.PathLike[str] | int | None = ...,
+    min_latency: float | None = ...,
+    by: GroupBy | None = ...,
+    max_groups: int = ...,
+    tool: str = ...,
+) -> FunctionLatency: ...
+
+
+def function_latency(  # noqa: PLR0913  # keyword-only options, each off by default
+    target: str,
+    *,
+    duration: float | None = None,
+    interval: float = 1.0,
+    count: int | None = None,
+    mechanism: Mechanism = "auto",
+    unit: Unit = "us",
+    pid: int | None = None,
+    tid: int | None = None,
+    cgroup: str | os.PathLike[str] | int | None = None,
+    min_latency: float | None = None,
+    by: GroupBy | None = None,
+    max_groups: int = 1024,
+    tool: str = "function_latency",
+) -> Histogram | FunctionLatency:
+    """Time a kernel function and count its latencies in a log2 histogram, in the kernel.
+
+    With `duration` it measures that long and returns the histogram. Without, it returns the running measurement: a
+    context manager to take snapshots of, and an iterable of one histogram for each `interval`.
+
+    Of calls that a thread nests in each other (stacked file systems do this to ``vfs_read``) the outermost is
+    measured; the others are counted in ``nested``. Calls under way when tracing begins or ends are not counted.
+
+    Parameters
+    ----------
+    target
+        Name of the function, as ``"vfs_read"``; ``rtrace functions PATTERN`` lists them.
+    duration
+        Seconds to measure.
+    interval
+        Seconds between the histograms when iterated over.
+    count
+        Number of histograms when iterated over; None goes on until the loop is left.
+    mechanism
+        ``"fentry"``, ``"kprobe"``, ``"syscall"``, or ``"auto"`` for the first of them that works here.
+    unit
+        Unit of the histogram's buckets: ``"ns"``, ``"us"``, ``"ms"`` or ``"s"``.
+    pid, tid
+        Only calls of this process or thread, numbered as in rtrace's own pid namespace.
+    cgroup
+        Only calls of tasks in this version 2 cgroup or below it: its folder, its path, or its id.
+    min_latency
+        Only calls that took at least this long, seconds.
+    by
+        Split into one histogram per ``"pid"``, ``"tid"``, ``"comm"`` or ``"cpu"``.
+    max_groups
+        Most histograms when split; calls beyond are counted as lost.
+    tool
+        Name of the result's maker, kept in it.
+
+    Returns
+    -------
+    Histogram or FunctionLatency
+        Counts per log2 bucket of the latency in `unit` (CLOCK_MONOTONIC), with the facts of the measurement.
+
+    Raises
+    ------
+    TargetNotFoundError
+        If the kernel has no such function (near matches in ``suggestions``), or there is no such task or cgroup.
+    NotSupportedError
+        If the kernel lacks the named mechanism.
+    PrivilegeError
+        If capabilities are missing, or a security module refuses.
+    AttachError
+        If the function exists but cannot be traced.
+
+    Warns
+    -----
+    LostEventsWarning
+        If calls are missing from the result; ``losses`` says how many and why.
+
+    Notes
+    -----
+    Kernel: 5.10 or newer; fentry needs BTF, kprobe CONFIG_KPROBES. Privilege: CAP_BPF and CAP_PERFMON, or root.
+
+    Kretprobes have a fixed number of instances (twice the CPUs, at least 10): threads that sleep in the function
+    hold one each, and when none is left returns are missed. They are counted; fentry has no such limit.
+
+    References
+    ----------
+    https://docs.kernel.org/trace/kprobes.html, https://docs.kernel.org/bpf/bpf_prog_run.html
+
+    Examples
+    --------
+    >>> hist = rtrace.function_latency("vfs_read", duration=5)  # doctest: +SKIP
+    >>> hist.percentile(99)  # doctest: +SKIP
+    Bounds(low=8, high=16)
+    """
+    for name, seconds in (("duration", duration), ("interval", interval)):
+        if seconds is not None and not 0 < seconds < threading.TIMEOUT_MAX:
+            message = f"{name} must be a positive time in seconds, not {seconds!r}"
+            raise ValueError(message)
+    if count is not None and count < 1:
+        message = f"count must be at least 1, not {count!r}"
+        raise ValueError(message)
+    found = None if cgroup is None else targets.Cgroup.find(cgroup)
+    options = Options(target, mechanism, unit, pid, tid, found, min_latency, by, max_groups, tool)
+    session = FunctionLatency(options, interval=interval, count=count)
+    if duration is None:
+        return session
+    with session:
+        time.sleep(duration)
+        return session.snapshot()
