@@ -10,11 +10,10 @@ own.
 
 from __future__ import annotations
 
-import re
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # saves the import of typing, on the way of every start
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import Any
 
 __all__ = [
     "AttachError",
@@ -35,8 +34,12 @@ __all__ = [
 ]
 
 # What the verifier prints after its verdict, and what it prints while it walks: neither says why it refused.
-_STATISTICS = re.compile(r"processed \d+ insns|verification time|stack depth|max_states_per_insn|func#\d+ @\d+")
-_WALK = re.compile(r"\d+: |; |from \d+ to \d+|R\d+(_w)?=|frame\d+:|mark_precise:|last_idx |regs=|parent |propagating ")
+_STATISTICS = (
+    r"processed \d+ insns|verification time|stack depth|max_states_per_insn|func#\d+ @\d+"
+)
+_WALK = (
+    r"\d+: |; |from \d+ to \d+|R\d+(_w)?=|frame\d+:|mark_precise:|last_idx |regs=|parent |propagating "
+)
 
 
 class RtraceError(Exception):
@@ -191,10 +194,12 @@ class VerifierError(LoadError):
 
     def __str__(self) -> str:
         """Return the message, the telling line of the log and how many lines it leaves out."""
+        import re  # noqa: PLC0415  # of use only once a program has been refused
+
         text = super().__str__()
-        said = [line.strip() for line in self.log if line.strip() and not _STATISTICS.match(line.strip())]
+        said = [line.strip() for line in self.log if line.strip() and not re.match(_STATISTICS, line.strip())]
         if said:
-            verdicts = [line for line in said if not _WALK.match(line)]
+            verdicts = [line for line in said if not re.match(_WALK, line)]
             text += f": {(verdicts or said)[-1]}"
         omitted = len(self.log) - bool(said)
         return f"{text} ({omitted} line{'s' * (omitted != 1)} omitted)" if omitted else text

@@ -12,6 +12,7 @@ mod kernel;
 mod layout;
 mod link;
 mod load;
+mod logging;
 mod map;
 mod object;
 mod prebuilt;
@@ -37,8 +38,6 @@ mod _rtrace {
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
-        // A second interpreter in this process finds the logger set already.
-        let _ = pyo3_log::try_init();
         module.add("__version__", env!("CARGO_PKG_VERSION"))
     }
 

@@ -17,7 +17,7 @@ use crate::{
     error::Error,
     kernel::btf::{Btf, BtfError, Type, kind},
     layout::Layout,
-    load,
+    load, logging,
     map::{MapFacts, bytes_of},
     object::Object,
     prebuilt,
@@ -190,6 +190,7 @@ impl ObjectSpec {
                 return Err(self.no_such("program", name, parsed.elf.programs.keys()).into());
             }
         }
+        logging::listen(py)?;
         Ok(py.detach(|| load::load(&self.name, parsed, &programs))?)
     }
 

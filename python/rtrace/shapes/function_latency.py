@@ -6,57 +6,75 @@ and turns what the kernel counted into a :class:`~rtrace.Histogram`.
 
 from __future__ import annotations
 
-import dataclasses
 import os
-import platform
-import threading
 import time
 import warnings
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Literal, Self, overload
 
 from rtrace import _rtrace
 from rtrace.errors import ClosedError, LostEventsWarning
 from rtrace.shapes import mechanisms, targets
 
+TYPE_CHECKING = False  # saves the import of typing
 if TYPE_CHECKING:
     import types
     from collections.abc import Iterator
+    from typing import Literal, Self, overload
 
-    import numpy as np
-    from numpy.typing import NDArray
-
+    from rtrace.errors import RtraceError
     from rtrace.histogram import Histogram, Unit
+    from rtrace.shapes.session import Session
 
-__all__ = ["FunctionLatency", "GroupBy", "Mechanism", "function_latency"]
+    Mechanism = Literal["auto", "fentry", "kprobe", "syscall"]
+    GroupBy = Literal["pid", "tid", "comm", "cpu"]
+else:
 
-Mechanism = Literal["auto", "fentry", "kprobe", "syscall"]
-GroupBy = Literal["pid", "tid", "comm", "cpu"]
+    def overload(function):  # noqa: ANN001, ANN201, D103
+        return function
+
+__all__ = ["FunctionLatency", "function_latency"]
 
 UNIT_NS = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
 # The values of enum GroupBy in ebpf/common/src/function_latency.rs.
 GROUP_BY = {None: 0, "pid": 1, "tid": 2, "comm": 3, "cpu": 4}
+# Longest that a clock of nanoseconds in 64 bits can count, in seconds: more than 292 years.
+LONGEST = 2**63 / 1e9
 # Smallest ring buffer that the kernel accepts: one page.
 NO_RECORDS = os.sysconf("SC_PAGE_SIZE")
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
 class Options:
-    """What to measure and how, checked."""
+    """What to measure and how; refuses what cannot be measured before anything is asked of the kernel."""
 
-    target: str
-    mechanism: Mechanism
-    unit: Unit
-    pid: int | None
-    tid: int | None
-    cgroup: targets.Cgroup | None
-    min_latency: float | None
-    by: GroupBy | None
-    max_groups: int
-    tool: str
+    __slots__ = ("by", "cgroup", "max_groups", "mechanism", "min_latency", "pid", "target", "tid", "tool", "unit")
 
-    def __post_init__(self) -> None:
-        """Refuse what cannot be measured before anything is asked of the kernel."""
+    def __init__(  # noqa: PLR0913  # the keyword-only options of function_latency
+        self,
+        *,
+        target: str,
+        mechanism: Mechanism = "auto",
+        unit: Unit = "us",
+        pid: int | None = None,
+        tid: int | None = None,
+        cgroup: str | None = None,
+        min_latency: float | None = None,
+        by: GroupBy | None = None,
+        max_groups: int = 1024,
+        tool: str = "function_latency",
+    ) -> None:
+        self.target = target
+        self.mechanism = mechanism
+        self.unit = unit
+        self.pid = pid
+        self.tid = tid
+        self.cgroup = cgroup
+        self.min_latency = min_latency
+        self.by = by
+        self.max_groups = max_groups
+        self.tool = tool
+        self._check()
+
+    def _check(self) -> None:
         choices = {
             "mechanism": (self.mechanism, ("auto", *mechanisms.ORDER)),
             "unit": (self.unit, tuple(UNIT_NS)),
@@ -72,7 +90,7 @@ class Options:
         if not self.target or not self.target.isprintable() or any(letter.isspace() for letter in self.target):
             message = f"{self.target!r} is not the name of a function"
             raise ValueError(message)
-        if self.min_latency is not None and not 0 <= self.min_latency < 2**63 / 1e9:
+        if self.min_latency is not None and not 0 <= self.min_latency < LONGEST:
             message = f"min_latency is a time in seconds, not {self.min_latency!r}"
             raise ValueError(message)
         if not 0 < self.max_groups < 2**24:
@@ -83,8 +101,7 @@ class Options:
 
     def facts(self) -> dict[str, object]:
         """Return the filters that are on, for the result."""
-        cgroup = self.cgroup.path if self.cgroup else None
-        facts = {"pid": self.pid, "tid": self.tid, "cgroup": cgroup, "min_latency": self.min_latency}
+        facts = {"pid": self.pid, "tid": self.tid, "cgroup": self.cgroup, "min_latency": self.min_latency}
         return {name: value for name, value in facts.items() if value is not None}
 
     def apply(self, spec: _rtrace.ObjectSpec) -> None:
@@ -117,17 +134,16 @@ class FunctionLatency:
     """
 
     def __init__(self, options: Options, *, interval: float = 1.0, count: int | None = None) -> None:
-        self._session: mechanisms.Session | None = None
+        self._session: Session | None = None
         self._options = options
         self._interval = interval
         self._count = count
-        attempt = mechanisms.attach(options)
-        self._session = attempt.session
-        self.mechanism = attempt.session.mechanism
-        self.boundary = attempt.session.boundary
-        self.refused = attempt.refused
+        self.refused: dict[str, RtraceError]
+        self._session, self.refused = mechanisms.attach(options)
+        self.mechanism = self._session.mechanism
+        self.boundary = self._session.boundary
         self._warned = 0
-        self._attached = self._began = (time.monotonic(), datetime.now(UTC))
+        self._attached = (time.monotonic(), datetime.now(UTC))
         self._baseline: Histogram | None = None
 
     def snapshot(self, *, clear: bool = False) -> Histogram:
@@ -175,8 +191,8 @@ class FunctionLatency:
             tool=options.tool,
             mechanism=self.mechanism,
             boundary=self.boundary,
-            host=platform.node(),
-            kernel=platform.release(),
+            host=os.uname().nodename,
+            kernel=os.uname().release,
             started=self._attached[1],
             duration=now - self._attached[0],
             losses=session.losses(),
@@ -188,7 +204,7 @@ class FunctionLatency:
             options=options.facts(),
         )
 
-    def _live(self) -> mechanisms.Session:
+    def _live(self) -> Session:
         if self._session is None:
             message = f"the measurement of `{self._options.target}` is closed"
             raise ClosedError(message)
@@ -378,14 +394,24 @@ def function_latency(  # noqa: PLR0913  # keyword-only options, each off by defa
     Bounds(low=8, high=16)
     """
     for name, seconds in (("duration", duration), ("interval", interval)):
-        if seconds is not None and not 0 < seconds < threading.TIMEOUT_MAX:
+        if seconds is not None and not 0 < seconds <= LONGEST:
             message = f"{name} must be a positive time in seconds, not {seconds!r}"
             raise ValueError(message)
     if count is not None and count < 1:
         message = f"count must be at least 1, not {count!r}"
         raise ValueError(message)
-    found = None if cgroup is None else targets.Cgroup.find(cgroup)
-    options = Options(target, mechanism, unit, pid, tid, found, min_latency, by, max_groups, tool)
+    options = Options(
+        target=target,
+        mechanism=mechanism,
+        unit=unit,
+        pid=pid,
+        tid=tid,
+        cgroup=None if cgroup is None else targets.find_cgroup(cgroup),
+        min_latency=min_latency,
+        by=by,
+        max_groups=max_groups,
+        tool=tool,
+    )
     session = FunctionLatency(options, interval=interval, count=count)
     if duration is None:
         return session

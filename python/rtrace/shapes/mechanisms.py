@@ -7,10 +7,7 @@ system call around the function and works on the most restricted machines.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
-import logging
 import os
-from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from rtrace import _rtrace
 from rtrace.errors import (
@@ -24,17 +21,14 @@ from rtrace.errors import (
     TargetNotFoundError,
     VerifierError,
 )
-from rtrace.shapes import suggestions
+from rtrace.shapes.session import Session
 
+TYPE_CHECKING = False  # saves the import of typing
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-
-    import numpy as np
-    from numpy.typing import NDArray
+    from typing import NoReturn
 
     from rtrace.shapes.function_latency import Options
-
-log = logging.getLogger(__name__)
 
 ORDER = ("fentry", "kprobe", "syscall")
 
@@ -62,110 +56,46 @@ MOST_SYSCALLS = 4
 STORAGE = {"task": 1, "hash": 0}
 
 
-class Counted(NamedTuple):
-    """One histogram as the kernel keeps it, summed over the CPUs."""
+class Way:
+    """A mechanism for one function: its programs, how they are attached, and what lies between the time stamps."""
 
-    counts: NDArray[np.uint64]
-    sum_ns: int
+    __slots__ = ("attach", "boundary", "programs")
 
-
-class Way(NamedTuple):
-    """A mechanism's programs, and the links that attach them: the return first, so that no start goes unanswered."""
-
-    programs: Mapping[str, str | None]
-    attach: Callable[[_rtrace.Object], list[_rtrace.Link]]
-    boundary: str
-
-
-@dataclasses.dataclass(slots=True)
-class Session:
-    """The kernel's side of a measurement."""
-
-    mechanism: str
-    boundary: str
-    storage: str
-    filtered: bool
-    object: _rtrace.Object
-    links: list[_rtrace.Link]
-
-    def histograms(self, by: str | None) -> tuple[Counted, dict[int | str, Counted]]:
-        """Read all histograms: the whole, and the parts when calls are split."""
-        if by is None:
-            _, values = self.object.map("HISTOGRAM").snapshot()
-            return counted(values[0]), {}
-        keys, values = self.object.map("GROUPS").snapshot()
-        parts = {group_name(by, bytes(key)): counted(row) for key, row in zip(keys.tolist(), values, strict=True)}
-        whole = Counted(sum_counts(values), int(values["sum_ns"].sum()))
-        return whole, parts
-
-    def losses(self) -> dict[str, int]:
-        """Return what was lost, by cause; causes that did not occur are left out."""
-        lost = self._sums("LOSSES")
-        if not self.filtered:
-            # The kernel's own counts know nothing of filters; with one, only what the programs saw themselves counts.
-            entered, returned = self._missed("entry"), self._missed("return")
-            lost["entries_missed"] = entered
-            # A missed return shows twice: in the kernel's count at once, in ours when its thread calls again.
-            lost["returns_missed"] = max(lost["returns_missed"], returned)
-        return {cause: number for cause, number in lost.items() if number}
-
-    def skipped(self) -> dict[str, int]:
-        """Return what was left out on purpose."""
-        return self._sums("SKIPPED")
-
-    def _sums(self, name: str) -> dict[str, int]:
-        _, values = self.object.map(name).snapshot()
-        return {field: int(values[field].sum()) for field in values.dtype.names}
-
-    def _missed(self, side: str) -> int:
-        """Return how often the kernel did not run our program for that side of the function."""
-        missed = 0
-        for link in self.links:
-            if SIDES.get(link.program) == side:
-                missed += (link.missed() or 0) + self.object.program_info(link.program)["recursion_misses"]
-        return missed
-
-    def close(self) -> None:
-        """Detach: entries first, so that calls under way still find their return."""
-        for link in reversed(self.links):
-            link.close()
-        self.object.close()
+    def __init__(
+        self,
+        programs: Mapping[str, str | None],
+        attach: Callable[[_rtrace.Object], list[_rtrace.Link]],
+        boundary: str,
+    ) -> None:
+        self.programs = programs
+        self.attach = attach
+        self.boundary = boundary
 
 
-SIDES = {
-    "fnlat_fentry": "entry",
-    "fnlat_kprobe": "entry",
-    "fnlat_fexit": "return",
-    "fnlat_kretprobe": "return",
-}
+def attach(options: Options) -> tuple[Session, dict[str, RtraceError]]:
+    """Attach by the mechanism that is asked for, or by the first that this kernel and its guards allow.
 
-
-class Attempt(NamedTuple):
-    """A session, and the mechanisms that were refused before it."""
-
-    session: Session
-    refused: dict[str, RtraceError]
-
-
-def attach(options: Options) -> Attempt:
-    """Attach by the mechanism that is asked for, or by the first that this kernel and its guards allow."""
+    The links are made return first, so that no start goes unanswered. Returned with the session are the mechanisms
+    that were refused before it, and why.
+    """
     refused: dict[str, RtraceError] = {}
     for mechanism in ORDER if options.mechanism == "auto" else (options.mechanism,):
         try:
-            return Attempt(open_session(options, mechanism), refused)
+            return open_session(options, mechanism), refused
         except PrivilegeError as error:
             if error.missing:
                 raise
             refused[mechanism] = error
         except (NotSupportedError, AttachError, LoadError, BtfError) as error:
             refused[mechanism] = error
-        log.debug("%s: %s is out: %s", options.target, mechanism, refused[mechanism])
     give_up(options, refused)
 
 
 def give_up(options: Options, refused: dict[str, RtraceError]) -> NoReturn:
     """Raise the error that helps most."""
     last = next(reversed(refused.values()))
+    from rtrace.shapes import suggestions  # noqa: PLC0415  # needed only when all else has failed
+
     missing = suggestions.check_function(options.target)
     if missing is not None:
         raise missing from last
@@ -189,15 +119,14 @@ def open_session(options: Options, mechanism: str) -> Session:
             links.append(loaded.attach_raw_tracepoint("fnlat_task_exit", "sched_process_exit"))
         stack.pop_all()
     filtered = bool(options.facts())
-    return Session(mechanism, way.boundary, storage, filtered, loaded, links)
+    return Session(mechanism, way.boundary, storage, loaded, links, filtered=filtered)
 
 
 def load(options: Options, way: Way, mechanism: str) -> tuple[_rtrace.Object, str]:
     """Load the mechanism's programs, with task storage where the kernel has it for tracing programs."""
     try:
         return load_with(options, way, mechanism, "task"), "task"
-    except (MapError, VerifierError) as error:
-        log.debug("no task storage: %s", error)
+    except (MapError, VerifierError):
         return load_with(options, way, mechanism, "hash"), "hash"
 
 
@@ -301,21 +230,3 @@ def syscalls_of(target: str) -> tuple[str, ...]:
 
 
 WAYS: dict[str, Callable[[str], Way]] = {"fentry": fentry, "kprobe": kprobe, "syscall": syscall}
-
-
-def sum_counts(values: NDArray[np.void]) -> NDArray[np.uint64]:
-    """Add the slots of every row and CPU."""
-    counts: NDArray[np.uint64] = values["counts"].reshape(-1, values["counts"].shape[-1]).sum(axis=0)
-    return counts
-
-
-def counted(row: NDArray[np.void]) -> Counted:
-    """Add one histogram's parts of every CPU."""
-    return Counted(sum_counts(row), int(row["sum_ns"].sum()))
-
-
-def group_name(by: str, key: bytes) -> int | str:
-    """Turn a group's key into what users call it."""
-    if by == "comm":
-        return key.rstrip(b"\0").decode(errors="replace")
-    return int.from_bytes(key[:4], "little")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
-from pathlib import Path
 
 from rtrace.errors import TargetNotFoundError
 
@@ -12,46 +10,40 @@ from rtrace.errors import TargetNotFoundError
 FIRST_PID_NAMESPACE = 0xEFFFFFFC
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Cgroup:
-    """A cgroup of the unified hierarchy (version 2)."""
+def find_cgroup(where: str | os.PathLike[str] | int) -> str:
+    """Return the folder of a cgroup (version 2), given that, its path below the hierarchy's root, or its id.
 
-    path: str
-
-    @classmethod
-    def find(cls, where: str | os.PathLike[str] | int) -> Cgroup:
-        """Return a cgroup by its folder, by its path below the hierarchy's root, or by its id.
-
-        Raises
-        ------
-        TargetNotFoundError
-            If there is no such cgroup, or no version 2 hierarchy is mounted.
-        """
-        root = unified_root()
-        if isinstance(where, int):
-            candidates = (folder for folder, _, _ in os.walk(root) if os.stat(folder).st_ino == where)
-            path = next(candidates, None)
-        else:
-            given = Path(where)
-            below = Path(root) / str(where).lstrip("/")
-            path = next((str(folder) for folder in (given, below) if is_below(folder, root)), None)
-        if path is None:
-            message = f"measure cgroup `{where}`: no such cgroup below {root}"
-            raise TargetNotFoundError(message, kind="cgroup", target=str(where), hint="`cat /proc/PID/cgroup` names a process's")
-        return cls(path)
+    Raises
+    ------
+    TargetNotFoundError
+        If there is no such cgroup, or no version 2 hierarchy is mounted.
+    """
+    root = unified_root()
+    if isinstance(where, int):
+        folders = (folder for folder, _, _ in os.walk(root) if os.stat(folder).st_ino == where)
+    else:
+        given = os.fspath(where)
+        folders = (folder for folder in (given, os.path.join(root, given.lstrip("/"))) if is_below(folder, root))
+    found = next(folders, None)
+    if found is None:
+        message = f"measure cgroup `{where}`: no such cgroup below {root}"
+        hint = "`cat /proc/PID/cgroup` names the cgroup of a process"
+        raise TargetNotFoundError(message, kind="cgroup", target=str(where), hint=hint)
+    return found
 
 
-def is_below(folder: Path, root: str) -> bool:
+def is_below(folder: str, root: str) -> bool:
     """Whether `folder` is a cgroup of the hierarchy at `root`."""
-    return folder.is_dir() and folder.resolve().is_relative_to(Path(root).resolve())
+    return os.path.isdir(folder) and os.path.commonpath([os.path.realpath(folder), os.path.realpath(root)]) == root
 
 
 def unified_root() -> str:
     """Return where the cgroup version 2 hierarchy is mounted."""
-    for line in Path("/proc/self/mounts").read_text().splitlines():
-        _, path, kind, *_ = line.split(" ")
-        if kind == "cgroup2":
-            return path.replace("\\040", " ")
+    with open("/proc/self/mounts") as mounts:
+        for line in mounts:
+            _, path, kind, *_ = line.split(" ")
+            if kind == "cgroup2":
+                return path.replace("\\040", " ")
     message = "measure a cgroup: no cgroup version 2 hierarchy is mounted"
     raise TargetNotFoundError(message, kind="cgroup", hint="mount -t cgroup2 none /sys/fs/cgroup")
 
@@ -75,7 +67,7 @@ def check_task(kind: str, number: int | None) -> None:
         message = f"{kind} must be positive, not {number}"
         raise ValueError(message)
     # /proc lists processes only, but finds threads by their number too.
-    if not Path(f"/proc/{number}").exists():
+    if not os.path.exists(f"/proc/{number}"):
         what = "process" if kind == "pid" else "thread"
         message = f"measure {kind} {number}: no such {what}"
         raise TargetNotFoundError(message, kind=what, target=str(number), hint="`ps -eLo pid,tid,comm` lists them")

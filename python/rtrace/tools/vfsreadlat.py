@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, overload
-
 from rtrace.shapes.function_latency import FunctionLatency, function_latency
 
+TYPE_CHECKING = False  # saves the import of typing
 if TYPE_CHECKING:
+    from typing import Any, overload
+
     from rtrace.histogram import Histogram
+else:
+
+    def overload(function):  # noqa: ANN001, ANN201, D103
+        return function
 
 TARGET = "vfs_read"
 
