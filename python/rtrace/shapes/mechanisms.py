@@ -85,9 +85,10 @@ def attach(options: Options) -> tuple[Session, dict[str, RtraceError]]:
         except PrivilegeError as error:
             if error.missing:
                 raise
-            refused[mechanism] = error
+            refused[mechanism] = error.with_traceback(None)
         except (NotSupportedError, AttachError, LoadError, BtfError) as error:
-            refused[mechanism] = error
+            # A traceback would keep every frame alive, the measurement's owner included.
+            refused[mechanism] = error.with_traceback(None)
     give_up(options, refused)
 
 
@@ -113,7 +114,7 @@ def open_session(options: Options, mechanism: str) -> Session:
     with contextlib.ExitStack() as stack:
         stack.callback(loaded.close)
         if options.cgroup is not None:
-            set_cgroup(loaded, options.cgroup.path)
+            set_cgroup(loaded, options.cgroup)
         links = way.attach(loaded)
         if storage == "hash":
             links.append(loaded.attach_raw_tracepoint("fnlat_task_exit", "sched_process_exit"))

@@ -1,0 +1,131 @@
+"""What every test on a live kernel needs: privilege, a known workload, and nothing left behind."""
+
+from __future__ import annotations
+
+import os
+import platform
+import threading
+import warnings
+from typing import TYPE_CHECKING
+
+import pytest
+
+from rtrace.errors import NotSupportedError, PrivilegeError
+from tests.kernel import kernel_objects
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+FORCED = os.environ.get("RTRACE_KERNEL_TESTS") == "1"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark this folder's tests, and skip them where they cannot run, unless they must."""
+    for item in items:
+        if "tests/kernel/" in item.nodeid:
+            item.add_marker(pytest.mark.kernel)
+            if os.geteuid() != 0 and not FORCED:
+                item.add_marker(pytest.mark.skip(reason="needs root"))
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_behind() -> Iterator[None]:
+    """Compare the kernel's programs, maps, links and probes of before and after."""
+    before = kernel_objects.survey()
+    yield
+    assert kernel_objects.settle(before) == before
+
+
+def running() -> tuple[int, int]:
+    """Return major and minor number of the running kernel."""
+    major, minor, *_ = platform.release().split(".")
+    return int(major), int(minor)
+
+
+@pytest.fixture
+def needs() -> Callable[..., None]:
+    """Return a function that skips if, and only if, the kernel may lack the feature.
+
+    It runs `action`; only a NotSupportedError, and only where the kernel really lacks what it is about or is older
+    than `since`, is a reason to skip. A refusal by a security module counts on the development machines alone.
+    """
+
+    def check(action: Callable[[], object], *, since: tuple[int, int], option: str | None = None) -> None:
+        try:
+            action()
+        except NotSupportedError as error:
+            if running() >= since and (option is None or has_option(option)):
+                raise
+            pytest.skip(str(error))
+        except PrivilegeError as error:
+            if os.environ.get("RTRACE_VM") or error.missing:
+                raise
+            pytest.skip(str(error))
+
+    return check
+
+
+def has_option(option: str) -> bool:
+    """Whether the running kernel was built with a CONFIG option; unknown counts as yes."""
+    import gzip  # noqa: PLC0415
+
+    try:
+        with gzip.open("/proc/config.gz", "rt") as config:
+            return f"{option}=y\n" in config.read()
+    except FileNotFoundError:
+        return True
+
+
+class Reader:
+    """A thread of our own that reads one byte at a time, as often as it is told."""
+
+    def __init__(self) -> None:
+        self._file = os.open("/dev/zero", os.O_RDONLY)
+        self._jobs: list[int] = []
+        self._wake = threading.Semaphore(0)
+        self._done = threading.Semaphore(0)
+        self.tid = 0
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+        self._done.acquire()
+
+    def _run(self) -> None:
+        self.tid = threading.get_native_id()
+        self._done.release()
+        while True:
+            self._wake.acquire()
+            times = self._jobs.pop()
+            if times < 0:
+                return
+            for _ in range(times):
+                os.read(self._file, 1)
+            self._done.release()
+
+    def read(self, times: int) -> None:
+        """Read so many times; return when done."""
+        self._jobs.append(times)
+        self._wake.release()
+        self._done.acquire()
+
+    def close(self) -> None:
+        """End the thread."""
+        self._jobs.append(-1)
+        self._wake.release()
+        self._thread.join()
+        os.close(self._file)
+
+
+@pytest.fixture
+def reader() -> Iterator[Reader]:
+    """Return a thread whose reads are known to the last one."""
+    made = Reader()
+    yield made
+    made.close()
+
+
+@pytest.fixture(autouse=True)
+def losses_fail() -> Iterator[None]:
+    """Turn every warning of lost events into a failure."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        yield

@@ -1,0 +1,220 @@
+"""The function_latency shape on a live kernel: every mechanism counts a known workload exactly."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+import rtrace
+from rtrace._rtrace import kernel_functions
+from rtrace.errors import AttachError, ClosedError, TargetNotFoundError
+from tests.kernel.conftest import running
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.kernel.conftest import Reader
+
+# Prime, so that no loop of anything else gives it by chance.
+READS = 10_007
+
+MECHANISMS = ("fentry", "kprobe", "syscall")
+
+
+@pytest.fixture(params=MECHANISMS)
+def mechanism(request: pytest.FixtureRequest, needs: Callable[..., None]) -> str:
+    """Return a mechanism that works here."""
+    name: str = request.param
+    option = {"fentry": None, "kprobe": "CONFIG_KPROBES", "syscall": None}[name]
+    needs(lambda: rtrace.vfsreadlat(mechanism=name).close(), since=(5, 10), option=option)
+    return name
+
+
+def test_counts_a_known_workload_exactly(mechanism: str, reader: Reader) -> None:
+    with rtrace.vfsreadlat(mechanism=mechanism, tid=reader.tid) as measurement:
+        reader.read(READS)
+        hist = measurement.snapshot()
+    assert measurement.mechanism == hist.mechanism == mechanism
+    assert hist.total == READS
+    assert hist.lost == 0
+    assert hist.nested == 0
+    assert hist.counts.dtype == np.uint64
+    assert 0 < hist.sum_ns < hist.duration * 1e9
+    assert hist.options == {"tid": reader.tid}
+
+
+def test_other_threads_do_not_count(mechanism: str, reader: Reader) -> None:
+    with rtrace.vfsreadlat(mechanism=mechanism, tid=threading.get_native_id()) as measurement:
+        before = measurement.snapshot().total
+        reader.read(101)
+        assert measurement.snapshot().total - before <= 20  # our own reads of /proc and the like
+
+
+def test_clearing_snapshots_lose_nothing(mechanism: str, reader: Reader) -> None:
+    with rtrace.vfsreadlat(mechanism=mechanism, tid=reader.tid, unit="ns") as measurement:
+        parts = []
+        for reads in (997, 0, 1009):
+            reader.read(reads)
+            parts.append(measurement.snapshot(clear=True))
+    assert [part.total for part in parts] == [997, 0, 1009]
+    assert sum(parts[1:], parts[0]).total == 2006
+
+
+def test_split_by_thread(mechanism: str, reader: Reader) -> None:
+    with rtrace.vfsreadlat(mechanism=mechanism, pid=os.getpid(), by="tid") as measurement:
+        reader.read(READS)
+        hist = measurement.snapshot()
+    assert hist.groups[reader.tid].total == READS
+    assert hist.total == sum(part.total for part in hist.groups.values())
+    assert np.array_equal(hist.counts, sum(part.counts for part in hist.groups.values()))
+
+
+def test_split_by_comm_and_cpu(mechanism: str, reader: Reader) -> None:
+    comm = Path("/proc/self/comm").read_text().strip()
+    with rtrace.vfsreadlat(mechanism=mechanism, tid=reader.tid, by="comm") as measurement:
+        reader.read(101)
+        assert {name: part.total for name, part in measurement.snapshot().groups.items()} == {comm: 101}
+    with rtrace.vfsreadlat(mechanism=mechanism, tid=reader.tid, by="cpu") as measurement:
+        reader.read(101)
+        groups = measurement.snapshot().groups
+    assert sum(part.total for part in groups.values()) == 101
+    assert set(groups) <= set(range(os.cpu_count() or 1))
+
+
+def test_a_full_map_of_groups_is_a_loss(mechanism: str) -> None:
+    threads = 5
+    barrier = threading.Barrier(threads + 1)
+
+    def work() -> None:
+        barrier.wait()
+        with open("/dev/zero", "rb", buffering=0) as file:
+            for _ in range(101):
+                file.read(1)
+        barrier.wait()
+
+    workers = [threading.Thread(target=work) for _ in range(threads)]
+    for worker in workers:
+        worker.start()
+    with rtrace.vfsreadlat(mechanism=mechanism, pid=os.getpid(), by="tid", max_groups=2) as measurement:
+        barrier.wait()
+        barrier.wait()
+        with pytest.warns(rtrace.LostEventsWarning):
+            hist = measurement.snapshot()
+    for worker in workers:
+        worker.join()
+    assert len(hist.groups) == 2
+    assert hist.losses["groups_full"] >= 3 * 101
+    assert hist.total + hist.lost >= 5 * 101
+
+
+def test_minimum_latency_leaves_out_and_counts(mechanism: str, reader: Reader) -> None:
+    with rtrace.vfsreadlat(mechanism=mechanism, tid=reader.tid, min_latency=60.0) as measurement:
+        reader.read(101)
+        assert measurement.snapshot().total == 0
+        assert measurement.below_minimum == 101
+
+
+def test_cgroup_filter(mechanism: str, reader: Reader) -> None:
+    from rtrace.shapes.targets import unified_root
+
+    root = unified_root()
+    with rtrace.vfsreadlat(mechanism=mechanism, tid=reader.tid, cgroup=root) as measurement:
+        reader.read(101)
+        assert measurement.snapshot().total == 101
+    empty = os.path.join(root, f"rtrace-test-{os.getpid()}")
+    os.mkdir(empty)
+    try:
+        for name in (empty, os.path.basename(empty), os.stat(empty).st_ino):
+            with rtrace.vfsreadlat(mechanism=mechanism, tid=reader.tid, cgroup=name) as measurement:
+                reader.read(101)
+                assert measurement.snapshot().total == 0
+    finally:
+        os.rmdir(empty)
+
+
+def test_threads_that_die_inside_leave_the_rest_right(mechanism: str, reader: Reader) -> None:
+    """Processes killed while they sleep in a read never return from it."""
+    with rtrace.vfsreadlat(mechanism=mechanism) as measurement:
+        for _ in range(7):
+            receive, send = os.pipe()
+            child = os.fork()
+            if child == 0:
+                os.read(receive, 1)
+                os._exit(1)
+            wait_until_asleep(child)
+            os.kill(child, 9)
+            os.waitpid(child, 0)
+            os.close(receive)
+            os.close(send)
+        measurement.snapshot()
+    with rtrace.vfsreadlat(mechanism=mechanism, tid=reader.tid) as measurement:
+        reader.read(101)
+        assert measurement.snapshot().total == 101
+
+
+def wait_until_asleep(pid: int) -> None:
+    """Return when a process of ours sleeps in a system call."""
+    while True:
+        with open(f"/proc/{pid}/stat") as stat:
+            if stat.read().rsplit(")", 1)[1].split()[0] == "S":
+                return
+
+
+def test_start_times_are_kept_in_task_storage_where_there_is_one(mechanism: str) -> None:
+    with rtrace.vfsreadlat(mechanism=mechanism) as measurement:
+        assert measurement.storage == ("task" if running() >= (5, 13) else "hash")
+
+
+def test_iterating_gives_one_histogram_an_interval(mechanism: str) -> None:
+    measurement = rtrace.vfsreadlat(mechanism=mechanism, interval=0.05, count=3)
+    histograms = list(measurement)
+    assert len(histograms) == 3
+    assert measurement.closed
+    assert all(hist.duration >= 0.04 for hist in histograms)
+
+
+def test_leaving_the_loop_closes(mechanism: str) -> None:
+    measurement = rtrace.vfsreadlat(mechanism=mechanism, interval=0.01)
+    for _ in measurement:
+        break
+    measurement.close()
+    with pytest.raises(ClosedError):
+        measurement.snapshot()
+
+
+def test_a_forgotten_measurement_detaches_with_a_warning() -> None:
+    measurement = rtrace.vfsreadlat()
+    with pytest.warns(ResourceWarning, match="unclosed <FunctionLatency vfs_read"):
+        del measurement
+
+
+def test_auto_takes_the_first_that_works_and_says_why_not_the_others() -> None:
+    with rtrace.vfsreadlat() as measurement:
+        order = list(MECHANISMS)
+        assert list(measurement.refused) == order[: order.index(measurement.mechanism)]
+        assert measurement.boundary
+
+
+def test_unknown_function_suggests_near_matches() -> None:
+    with pytest.raises(TargetNotFoundError) as caught:
+        rtrace.function_latency("vfs_raed", duration=1)
+    assert "vfs_read" in caught.value.suggestions
+    assert "vfs_read" in (caught.value.hint or "")
+
+
+def test_a_function_that_cannot_be_traced() -> None:
+    """The kernel keeps probes away from its own entry code."""
+    names = {name for name, _ in kernel_functions()}
+    name = next(name for name in ("asm_exc_int3", "entry_SYSCALL_64") if name in names)
+    with pytest.raises(AttachError):
+        rtrace.function_latency(name, duration=1)
+
+
+def test_a_process_that_does_not_exist() -> None:
+    with pytest.raises(TargetNotFoundError, match="no such process"):
+        rtrace.vfsreadlat(pid=2**22 + 1)
