@@ -64,7 +64,7 @@ _HOMES = {
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
-__all__ = [name for name in _HOME_OF if not name.startswith("_")]  # noqa: PLE0605  # made from one list
+__all__ = [name for name in _HOME_OF if not name.startswith("_")]  # made from one list
 
 
 def __getattr__(name: str) -> Any:

@@ -67,7 +67,7 @@ def needs() -> Callable[..., None]:
 
 def has_option(option: str) -> bool:
     """Whether the running kernel was built with a CONFIG option; unknown counts as yes."""
-    import gzip  # noqa: PLC0415
+    import gzip
 
     try:
         with gzip.open("/proc/config.gz", "rt") as config:

@@ -11,26 +11,24 @@ import time
 import warnings
 from datetime import UTC, datetime
 
-from rtrace import _rtrace
 from rtrace.errors import ClosedError, LostEventsWarning
 from rtrace.shapes import mechanisms, targets
+from rtrace.typing_light import overload
 
 TYPE_CHECKING = False  # saves the import of typing
 if TYPE_CHECKING:
     import types
     from collections.abc import Iterator
-    from typing import Literal, Self, overload
+    from typing import Literal, Self
 
+    from rtrace import _rtrace
     from rtrace.errors import RtraceError
     from rtrace.histogram import Histogram, Unit
     from rtrace.shapes.session import Session
 
     Mechanism = Literal["auto", "fentry", "kprobe", "syscall"]
     GroupBy = Literal["pid", "tid", "comm", "cpu"]
-else:
 
-    def overload(function):  # noqa: ANN001, ANN201, D103
-        return function
 
 __all__ = ["FunctionLatency", "function_latency"]
 
@@ -183,11 +181,15 @@ class FunctionLatency:
         session, options = self._live(), self._options
         (counts, sum_ns), groups = session.histograms(options.by)
         now = time.monotonic()
-        shared = {"unit": options.unit, "target": options.target}
+        parts = {
+            key: Histogram(counts=part, sum_ns=total, unit=options.unit, target=options.target)
+            for key, (part, total) in groups.items()
+        }
         return Histogram(
             counts=counts,
             sum_ns=sum_ns,
-            **shared,
+            unit=options.unit,
+            target=options.target,
             tool=options.tool,
             mechanism=self.mechanism,
             boundary=self.boundary,
@@ -198,9 +200,7 @@ class FunctionLatency:
             losses=session.losses(),
             nested=session.skipped()["nested"],
             by=options.by,
-            groups={key: Histogram(counts=part, sum_ns=total, **shared) for key, (part, total) in groups.items()}
-            if options.by
-            else None,
+            groups=parts if options.by else None,
             options=options.facts(),
         )
 

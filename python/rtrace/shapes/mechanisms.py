@@ -18,7 +18,6 @@ from rtrace.errors import (
     NotSupportedError,
     PrivilegeError,
     RtraceError,
-    TargetNotFoundError,
     VerifierError,
 )
 from rtrace.shapes.session import Session
@@ -26,7 +25,6 @@ from rtrace.shapes.session import Session
 TYPE_CHECKING = False  # saves the import of typing
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from typing import NoReturn
 
     from rtrace.shapes.function_latency import Options
 
@@ -89,22 +87,22 @@ def attach(options: Options) -> tuple[Session, dict[str, RtraceError]]:
         except (NotSupportedError, AttachError, LoadError, BtfError) as error:
             # A traceback would keep every frame alive, the measurement's owner included.
             refused[mechanism] = error.with_traceback(None)
-    give_up(options, refused)
+    raise verdict(options, refused)
 
 
-def give_up(options: Options, refused: dict[str, RtraceError]) -> NoReturn:
-    """Raise the error that helps most."""
+def verdict(options: Options, refused: dict[str, RtraceError]) -> RtraceError:
+    """Return the error that helps most."""
     last = next(reversed(refused.values()))
     from rtrace.shapes import suggestions  # noqa: PLC0415  # needed only when all else has failed
 
     missing = suggestions.check_function(options.target)
     if missing is not None:
-        raise missing from last
+        return missing
     if len(refused) == 1:
-        raise last
+        return last
     reasons = "; ".join(f"{mechanism}: {error}" for mechanism, error in refused.items())
     message = f"time `{options.target}`: no mechanism works here"
-    raise AttachError(message, kind="function latency", target=options.target, hint=reasons) from last
+    return AttachError(message, kind="function latency", target=options.target, hint=reasons)
 
 
 def open_session(options: Options, mechanism: str) -> Session:
@@ -137,7 +135,7 @@ def load_with(options: Options, way: Way, mechanism: str, storage: str) -> _rtra
     options.apply(spec)
     spec.set_global("STORAGE", STORAGE[storage])
     if mechanism == "syscall":
-        numbers = [_rtrace.syscall_number(name) for name in syscalls_of(options.target)]
+        numbers = syscalls_of(options.target).values()
         spec.set_global("SYSCALLS", (*numbers, *[-1] * (MOST_SYSCALLS - len(numbers))))
     spec.disable_map("STARTS" if storage == "task" else "TASK_STARTS")
     programs = dict(way.programs)
@@ -215,19 +213,19 @@ def syscall(target: str) -> Way:
             lambda: loaded.attach_raw_tracepoint("fnlat_sys_enter", "sys_enter"),
         )
 
-    boundary = (
-        f"entry to exit of the system calls {', '.join(names)}, which call {target}; calls from inside the kernel are not seen"
-    )
+    calls = ", ".join(names)
+    boundary = f"entry to exit of the system calls {calls}, which call {target}; calls inside the kernel are not seen"
     return Way({"fnlat_sys_enter": None, "fnlat_sys_exit": None}, attach, boundary)
 
 
-def syscalls_of(target: str) -> tuple[str, ...]:
-    """Return the system calls that stand for a kernel function on this machine."""
+def syscalls_of(target: str) -> dict[str, int]:
+    """Return the system calls that stand for a kernel function on this machine, with their numbers."""
     names = SYSCALL_TWINS.get(target)
     if names is None:
         bare = (target.removeprefix(prefix) for prefix in SYSCALL_PREFIXES if target.startswith(prefix))
         names = tuple(bare)[:1]
-    return tuple(name for name in names if _rtrace.syscall_number(name) is not None)
+    numbers = {name: _rtrace.syscall_number(name) for name in names}
+    return {name: number for name, number in numbers.items() if number is not None}
 
 
 WAYS: dict[str, Callable[[str], Way]] = {"fentry": fentry, "kprobe": kprobe, "syscall": syscall}

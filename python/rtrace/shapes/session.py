@@ -69,7 +69,7 @@ class Session:
 
     def _sums(self, name: str) -> dict[str, int]:
         _, values = self.object.map(name).snapshot()
-        return {field: int(values[field].sum()) for field in values.dtype.names}
+        return {field: int(values[field].sum()) for field in values.dtype.names or ()}
 
     def _missed(self, side: str) -> int:
         """Return how often the kernel did not run our program for that side of the function."""

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from rtrace.shapes.function_latency import FunctionLatency, function_latency
+from rtrace.typing_light import overload
 
 TYPE_CHECKING = False  # saves the import of typing
 if TYPE_CHECKING:
-    from typing import Any, overload
+    from typing import Any
 
     from rtrace.histogram import Histogram
-else:
 
-    def overload(function):  # noqa: ANN001, ANN201, D103
-        return function
 
 TARGET = "vfs_read"
 

@@ -1,0 +1,1 @@
+"""The unit ring: needs no root, no network and no kernel features."""
