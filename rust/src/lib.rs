@@ -16,6 +16,7 @@ mod logging;
 mod map;
 mod object;
 mod prebuilt;
+mod ring_buffer;
 mod spec;
 mod sys;
 mod warning;
@@ -34,7 +35,7 @@ mod _rtrace {
         kernel::{btf, kallsyms, privilege, tracefs::Tracefs},
     };
     #[pymodule_export]
-    use super::{link::Link, map::Map, object::Object, spec::ObjectSpec};
+    use super::{link::Link, map::Map, object::Object, ring_buffer::RingBuffer, spec::ObjectSpec};
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -23,7 +23,10 @@ use crate::{
     map::MapFacts,
     object::{Object, Program},
     spec::{Parsed, kind_name},
-    sys::bpf::{self, MapAttributes, ProgramAttributes, SourceInfo},
+    sys::{
+        self,
+        bpf::{self, MapAttributes, ProgramAttributes, SourceInfo},
+    },
 };
 
 const TARGET: &str = "rtrace::object";
@@ -100,7 +103,13 @@ fn create_maps(
                 source,
             })
         };
-        Ok((name.clone(), create_map(facts, &elf.maps[name], btf).map_err(failed)?))
+        let create = || create_map(facts, &elf.maps[name], btf);
+        // Before Linux 5.11 the first map too many for RLIMIT_MEMLOCK is refused like this.
+        let retry = |error: io::Error| match error.raw_os_error() {
+            Some(libc::EPERM) if sys::lift_memlock() => create(),
+            _ => Err(error),
+        };
+        Ok((name.clone(), create().or_else(retry).map_err(failed)?))
     };
     facts.iter().map(create).collect()
 }
@@ -109,7 +118,7 @@ fn create_map(facts: &MapFacts, map: &ObjectMap, btf: Option<&OwnedFd>) -> io::R
     let section = map.section_kind();
     let max_entries = match facts.max_entries {
         0 if facts.map_type == bpf_map_type::BPF_MAP_TYPE_PERF_EVENT_ARRAY as u32 => {
-            u32::try_from(crate::sys::possible_cpus()?).unwrap_or(u32::MAX)
+            u32::try_from(sys::possible_cpus()?).unwrap_or(u32::MAX)
         }
         entries => entries,
     };

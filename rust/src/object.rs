@@ -6,6 +6,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use aya_obj::generated::bpf_map_type;
 use pyo3::{prelude::*, types::PyDict};
 
 use crate::{
@@ -13,6 +14,7 @@ use crate::{
     error::Error,
     link::Link,
     map::{Map, MapFacts},
+    ring_buffer::RingBuffer,
     sys::bpf,
     warning,
 };
@@ -95,6 +97,22 @@ impl Object {
     fn map(&self, name: &str) -> PyResult<Map> {
         let (facts, fd) = self.maps.get(name).ok_or_else(|| self.no_such("map", name, self.maps.keys()))?;
         Ok(Map::new(facts.clone(), Arc::clone(fd))?)
+    }
+
+    /// Start to drain the ring buffer called `map`; its records have the type that the object's BTF says.
+    ///
+    /// At most `max_bytes` are held for the reader. When nobody takes them the ring itself fills up, and the programs
+    /// count what they could not write.
+    #[pyo3(signature = (map, *, max_bytes = 256 << 20))]
+    fn ring_buffer(&self, map: &str, max_bytes: usize) -> PyResult<RingBuffer> {
+        let (facts, fd) = self.maps.get(map).ok_or_else(|| self.no_such("map", map, self.maps.keys()))?;
+        if facts.map_type != bpf_map_type::BPF_MAP_TYPE_RINGBUF as u32 {
+            return Err(Error::Type(format!("map `{map}` is not a ring buffer")).into());
+        }
+        let guard = fd.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = guard.as_ref().ok_or_else(|| Error::Closed(format!("object `{}`", self.name)))?;
+        let copy = open.try_clone()?;
+        Ok(RingBuffer::new(map, facts.value.clone(), copy, facts.max_entries as usize, max_bytes)?)
     }
 
     /// Attach a kprobe or kretprobe program to the kernel function `symbol`.

@@ -7,6 +7,7 @@
 #![expect(unsafe_code, reason = "system calls; everything above this module is safe")]
 
 pub(crate) mod bpf;
+pub(crate) mod event;
 pub(crate) mod mount;
 pub(crate) mod perf;
 pub(crate) mod ring;
@@ -31,4 +32,19 @@ pub(crate) fn possible_cpus() -> io::Result<usize> {
     let last = list.trim().rsplit(['-', ',']).next().unwrap_or_default();
     let last: usize = last.parse().map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?;
     Ok(last + 1)
+}
+
+/// Lift the limit on locked memory for this process; `false` if it may not, or there was no limit.
+///
+/// Before Linux 5.11 maps and programs count as locked memory, of which a process may have 64 KiB by default.
+pub(crate) fn lift_memlock() -> bool {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the struct lives across the call.
+    let known = unsafe { libc::getrlimit(libc::RLIMIT_MEMLOCK, &raw mut limit) } == 0;
+    if !known || limit.rlim_cur == libc::RLIM_INFINITY {
+        return false;
+    }
+    let unlimited = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY };
+    // SAFETY: as above.
+    unsafe { libc::setrlimit(libc::RLIMIT_MEMLOCK, &raw const unlimited) == 0 }
 }
