@@ -100,7 +100,7 @@ def build(sysroot: Path, linker: Path, out: Path) -> list[Path]:
     real = (sysroot / "lib/rustlib/src/rust").resolve()
     remap[real] = "rust"
     # The registry's folder is named after its address; the crates in it are what counts.
-    remap |= {path: "registry" for path in (cargo_home / "registry/src").glob("*")}
+    remap |= dict.fromkeys((cargo_home / "registry/src").glob("*"), "registry")
     flags = ["-Clinker=bpf-linker", "-Clink-arg=--btf", "-Ctarget-cpu=v2", '--cfg=bpf_target_arch="x86_64"']
     flags += [f"--remap-path-prefix={path}={name}" for path, name in remap.items()]
     environment = {

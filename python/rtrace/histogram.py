@@ -77,7 +77,7 @@ class Histogram:
     losses
         Calls that are missing from the counts, by cause; a cause starts with a plural: ``"starts_not_stored"``.
     nested
-        Calls by a thread already inside the function, which are not counted.
+        How many of the calls were made by a thread already inside the function.
     by
         What the histogram is split by (``"pid"``, ``"comm"``), or None.
     groups

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 # Prime, so that no loop of anything else gives it by chance.
 READS = 10_007
+# As in ebpf/common/src/function_latency.rs.
+NESTING = 4
 
 MECHANISMS = ("fentry", "kprobe", "syscall")
 
@@ -108,7 +110,8 @@ def test_a_full_map_of_groups_is_a_loss(mechanism: str) -> None:
     for worker in workers:
         worker.join()
     assert len(hist.groups) == 2
-    assert hist.losses["groups_full"] >= 3 * 101
+    assert hist.losses["groups_full"] > 0
+    # Kretprobes may run out of instances with so many threads; that is counted too.
     assert hist.total + hist.lost >= 5 * 101
 
 
@@ -158,11 +161,35 @@ def test_threads_that_die_inside_leave_the_rest_right(mechanism: str, reader: Re
 
 
 def wait_until_asleep(pid: int) -> None:
-    """Return when a process of ours sleeps in a system call."""
+    """Return when a process or thread of ours sleeps in a system call."""
     while True:
         with open(f"/proc/{pid}/stat") as stat:
             if stat.read().rsplit(")", 1)[1].split()[0] == "S":
                 return
+
+
+def test_missed_returns_are_counted(needs: Callable[..., None], reader: Reader) -> None:
+    """Threads asleep in the function use up the kretprobe's instances: returns of others are then missed."""
+    needs(lambda: rtrace.vfsreadlat(mechanism="kprobe").close(), since=(5, 10), option="CONFIG_KPROBES")
+    sleepers = 2 * max(10, 2 * (os.cpu_count() or 1))
+    receive, send = os.pipe()
+    threads = [threading.Thread(target=os.read, args=(receive, 1)) for _ in range(sleepers)]
+    with rtrace.vfsreadlat(mechanism="kprobe", tid=reader.tid) as measurement:
+        for thread in threads:
+            thread.start()
+            wait_until_asleep(thread.native_id or 0)
+        reader.read(READS)
+        os.write(send, bytes(sleepers))
+        for thread in threads:
+            thread.join()
+        reader.read(1)
+        with pytest.warns(rtrace.LostEventsWarning):
+            hist = measurement.snapshot()
+    os.close(receive)
+    os.close(send)
+    assert hist.losses["returns_missed"] > 0
+    # A missed return shows when its thread calls again; some of the last may not have shown yet.
+    assert READS + 1 - NESTING <= hist.total + hist.lost <= READS + 1
 
 
 def test_start_times_are_kept_in_task_storage_where_there_is_one(mechanism: str) -> None:

@@ -245,7 +245,7 @@ class TestPlot:
     @pytest.fixture(autouse=True)
     def _headless(self) -> Iterator[None]:
         pytest.importorskip("matplotlib").use("Agg")
-        import matplotlib.pyplot as plt  # noqa: PLC0415
+        import matplotlib.pyplot as plt
 
         yield
         plt.close("all")
@@ -259,7 +259,7 @@ class TestPlot:
         ax.figure.canvas.draw()
 
     def test_given_axes(self) -> None:
-        import matplotlib.pyplot as plt  # noqa: PLC0415
+        import matplotlib.pyplot as plt
 
         _, ax = plt.subplots()
         assert make({1: 5}).plot(ax) is ax

@@ -2,14 +2,27 @@
 
 use crate::COMM_LEN;
 
-/// What a thread remembers between a function's entry and its return.
+/// Calls that a thread can be in at the same time, one inside the other, before the outermost is given up.
+pub const NESTING: usize = 4;
+
+/// A call that has not returned yet.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct Start {
-    /// Address of the call's stack frame: tells this call from calls nested in it and from ones long gone.
+    /// Address of the call's stack frame: what tells calls of one thread apart.
     pub frame: u64,
-    /// `CLOCK_MONOTONIC` at entry, in nanoseconds; 0 outside a call.
+    /// `CLOCK_MONOTONIC` at entry, in nanoseconds.
     pub ts_ns: u64,
+}
+
+/// What a thread remembers between entries and returns: a stack of calls, the innermost last.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Starts {
+    /// Calls in the stack.
+    pub depth: u64,
+    /// The calls, outermost first.
+    pub calls: [Start; NESTING],
 }
 
 /// Which histogram a call counts into when they are split: a pid, tid or CPU number, or a comm, zero padded.
@@ -55,13 +68,13 @@ pub struct Losses {
     pub records_lost: u64,
 }
 
-/// What one CPU left out on purpose.
+/// What one CPU saw beside the calls it counted.
 #[repr(C)]
 #[derive(Clone, Copy)]
-pub struct Skipped {
-    /// Calls of a thread that was in the function already; the outermost call is the one measured.
+pub struct Observed {
+    /// Calls counted that were made inside another one of the same thread.
     pub nested: u64,
-    /// Calls faster than the minimum latency.
+    /// Calls left out because they were faster than the minimum latency.
     pub below_minimum: u64,
 }
 

@@ -1,9 +1,9 @@
 //! Stack frames as the identity of a call.
 //!
 //! A thread may enter a function again before it returned (stacked file systems do this to `vfs_read`), and a
-//! return may never be seen (a kretprobe without a free instance, a thread that died). A depth counter would be
-//! wrong for ever after the first missed return; the address of the call's frame cannot be: a nested call lies
-//! deeper in the same stack, and one that does not nest proves that the older call is over.
+//! return may never be seen (a kretprobe without a free instance, a program left out). A depth counter would be wrong
+//! for ever after the first missed return. The address of a call's frame cannot be: entry and return of one call
+//! agree on it, a nested call lies deeper in the stack, and what is not deeper than a new call is over.
 
 use core::{arch::asm, ffi::c_void};
 
@@ -12,12 +12,13 @@ use aya_ebpf::{bindings::pt_regs, helpers::bpf_probe_read_kernel};
 /// Kernel stacks are this large and aligned to it (`THREAD_SIZE` of x86-64 and arm64).
 const STACK_SIZE: u64 = 16 * 1024;
 
-/// Return whether a call at `inner` lies within a call at `outer`.
+/// Return whether a call at `older` must be over when one at `newer` begins.
 ///
-/// Two stacks (a task's and an interrupt's) cannot be compared; the newer call counts as the outer one then.
+/// Nothing follows from frames of different stacks (a task's and an interrupt's). Nor from an older frame above the
+/// newer one: it may be around it, or a leftover, because the kernel puts every system call's stack at a random offset.
 #[inline(always)]
-pub fn nests_in(inner: u64, outer: u64) -> bool {
-    inner < outer && (inner ^ outer) < STACK_SIZE
+pub fn is_over(older: u64, newer: u64) -> bool {
+    older <= newer && (older ^ newer) < STACK_SIZE
 }
 
 /// Return the frame of a function at its entry, seen by a kprobe.

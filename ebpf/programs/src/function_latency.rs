@@ -1,7 +1,7 @@
 //! Function latency: how long a kernel function takes, by fentry/fexit, kprobe/kretprobe or system-call tracepoints.
 //!
-//! Each mechanism has two handlers; all of them end in [`enter`] and [`leave`]. Of the calls a thread nests the
-//! outermost is measured. Whatever is not measured is counted, see `Losses` and `Skipped`.
+//! Each mechanism has two handlers; all of them end in [`enter`] and [`leave`]. Every call is measured, also those
+//! that a thread makes inside another one. Whatever is not measured is counted, see `Losses` and `Observed`.
 #![no_std]
 #![no_main]
 
@@ -14,10 +14,16 @@ use aya_ebpf::{
     programs::{FEntryContext, FExitContext, ProbeContext, RawTracePointContext, RetProbeContext},
 };
 use rtrace_common::{
-    function_latency::{Call, Group, GroupBy, Losses, Skipped, Start, Storage},
+    function_latency::{Call, Group, GroupBy, Losses, NESTING, Observed, Start, Starts, Storage},
     log2::{self, Histogram},
 };
-use rtrace_programs::{Task, add, cpu, frame, now_ns, passes, ring, task_storage::TaskStorage, thread_key};
+use rtrace_programs::{
+    Task, add,
+    calls::{self, Returned},
+    cpu, frame, now_ns, passes, ring,
+    task_storage::TaskStorage,
+    thread_key,
+};
 
 #[unsafe(no_mangle)]
 static TARGET_PID: Global<u32> = Global::new(0);
@@ -48,9 +54,9 @@ static ARGUMENTS: Global<u32> = Global::new(0);
 static SYSCALLS: Global<[i64; 4]> = Global::new([-1; 4]);
 
 #[btf_map]
-static STARTS: HashMap<u32, Start, 10240> = HashMap::new();
+static STARTS: HashMap<u32, Starts, 10240> = HashMap::new();
 #[btf_map]
-static TASK_STARTS: TaskStorage<Start> = TaskStorage::new();
+static TASK_STARTS: TaskStorage<Starts> = TaskStorage::new();
 #[btf_map]
 static HISTOGRAM: PerCpuArray<Histogram, 1> = PerCpuArray::new();
 #[btf_map]
@@ -60,7 +66,7 @@ static TARGET_CGROUPS: CgroupArray<1> = CgroupArray::new();
 #[btf_map]
 static LOSSES: PerCpuArray<Losses, 1> = PerCpuArray::new();
 #[btf_map]
-static SKIPPED: PerCpuArray<Skipped, 1> = PerCpuArray::new();
+static OBSERVED: PerCpuArray<Observed, 1> = PerCpuArray::new();
 #[btf_map]
 static EVENTS: RingBuf<Call, { 1 << 22 }> = RingBuf::new();
 
@@ -126,38 +132,27 @@ fn enter(frame: u64) {
     }
     if uses_task_storage() {
         match TASK_STARTS.of_current_or_new() {
-            Some(start) if may_begin(start, frame) => {
-                *start = Start { frame, ts_ns: now_ns() };
-            }
-            Some(_) => {}
-            None => count_loss(|losses| &mut losses.starts_not_stored),
+            Some(starts) => begin(starts, frame),
+            None => count_loss(|losses| &mut losses.starts_not_stored, 1),
         }
-        return;
-    }
-    // SAFETY: only the thread itself writes its entry.
-    if let Some(start) = unsafe { STARTS.get(thread_key()) }
-        && !may_begin(start, frame)
-    {
-        return;
-    }
-    let start = Start { frame, ts_ns: now_ns() };
-    if STARTS.insert(thread_key(), start, 0).is_err() {
-        count_loss(|losses| &mut losses.starts_not_stored);
+    } else if let Some(starts) = STARTS.get_ptr_mut(thread_key()) {
+        // SAFETY: only the thread itself writes its entry.
+        begin(unsafe { &mut *starts }, frame);
+    } else {
+        let mut starts = Starts { depth: 0, calls: [Start { frame: 0, ts_ns: 0 }; NESTING] };
+        begin(&mut starts, frame);
+        if STARTS.insert(thread_key(), starts, 0).is_err() {
+            count_loss(|losses| &mut losses.starts_not_stored, 1);
+        }
     }
 }
 
-/// Decide whether a call at `frame` is to be timed, given what the thread remembers.
 #[inline(always)]
-fn may_begin(start: &Start, frame: u64) -> bool {
-    if start.ts_ns == 0 {
-        return true;
+fn begin(starts: &mut Starts, frame: u64) {
+    let missed = calls::push(starts, Start { frame, ts_ns: now_ns() });
+    if missed > 0 {
+        count_loss(|losses| &mut losses.returns_missed, missed);
     }
-    if frame::nests_in(frame, start.frame) {
-        count_skipped(|skipped| &mut skipped.nested);
-        return false;
-    }
-    count_loss(|losses| &mut losses.returns_missed);
-    true
 }
 
 #[inline(always)]
@@ -167,42 +162,43 @@ fn leave<const PREEMPTIBLE: bool>(frame: u64, returned: impl FnOnce() -> i64) {
     if !is_target(task) {
         return;
     }
-    let Some(started_ns) = take_start(frame) else { return };
-    let latency_ns = ended_ns - started_ns;
+    let Some(call) = end(frame) else { return };
+    if call.missed > 0 {
+        count_loss(|losses| &mut losses.returns_missed, call.missed);
+    }
+    let latency_ns = ended_ns - call.started_ns;
     if latency_ns < MIN_LATENCY_NS.load() {
-        count_skipped(|skipped| &mut skipped.below_minimum);
+        observe(|observed| &mut observed.below_minimum);
         return;
     }
     let Some(histogram) = histogram_of(task) else {
-        count_loss(|losses| &mut losses.groups_full);
+        count_loss(|losses| &mut losses.groups_full, 1);
         return;
     };
     add::<PREEMPTIBLE>(&mut histogram.counts[log2::slot(latency_ns, UNIT_NS.load())], 1);
     add::<PREEMPTIBLE>(&mut histogram.sum_ns, latency_ns);
+    if call.nested {
+        observe(|observed| &mut observed.nested);
+    }
     if RECORD_CALLS.load() != 0 {
         record(task, ended_ns, latency_ns, returned());
     }
 }
 
-/// Take the time at which the call that returns now began; `None` for nested calls and for those that were under
-/// way when tracing began.
+/// Take the call that returns now off its thread's stack; `None` for one that was under way when tracing began.
 #[inline(always)]
-fn take_start(frame: u64) -> Option<u64> {
-    let start = if uses_task_storage() {
-        TASK_STARTS.of_current()?
-    } else {
-        // SAFETY: only the thread itself writes its entry.
-        unsafe { &mut *STARTS.get_ptr_mut(thread_key())? }
-    };
-    if start.ts_ns == 0 || start.frame != frame {
-        return None;
+fn end(frame: u64) -> Option<Returned> {
+    if uses_task_storage() {
+        return calls::pop(TASK_STARTS.of_current()?, frame);
     }
-    let started_ns = start.ts_ns;
-    start.ts_ns = 0;
-    if !uses_task_storage() {
+    // SAFETY: only the thread itself writes its entry.
+    let starts = unsafe { &mut *STARTS.get_ptr_mut(thread_key())? };
+    let call = calls::pop(starts, frame);
+    // The map has room for threads inside the function, not for all that ever were.
+    if starts.depth == 0 {
         let _ = STARTS.remove(thread_key());
     }
-    Some(started_ns)
+    call
 }
 
 #[inline(always)]
@@ -244,7 +240,7 @@ fn group_of(task: Task, by: u32) -> Group {
 #[inline(always)]
 fn record(task: Task, ts_ns: u64, latency_ns: u64, return_value: i64) {
     let Some(mut entry) = EVENTS.reserve(0) else {
-        count_loss(|losses| &mut losses.records_lost);
+        count_loss(|losses| &mut losses.records_lost, 1);
         return;
     };
     entry.write(Call {
@@ -273,17 +269,17 @@ fn uses_task_storage() -> bool {
 }
 
 #[inline(always)]
-fn count_loss(counter: impl FnOnce(&mut Losses) -> &mut u64) {
+fn count_loss(counter: impl FnOnce(&mut Losses) -> &mut u64, amount: u64) {
     if let Some(losses) = LOSSES.get_ptr_mut(0) {
         // SAFETY: this CPU's own value.
-        add::<true>(counter(unsafe { &mut *losses }), 1);
+        add::<true>(counter(unsafe { &mut *losses }), amount);
     }
 }
 
 #[inline(always)]
-fn count_skipped(counter: impl FnOnce(&mut Skipped) -> &mut u64) {
-    if let Some(skipped) = SKIPPED.get_ptr_mut(0) {
+fn observe(counter: impl FnOnce(&mut Observed) -> &mut u64) {
+    if let Some(observed) = OBSERVED.get_ptr_mut(0) {
         // SAFETY: this CPU's own value.
-        add::<true>(counter(unsafe { &mut *skipped }), 1);
+        add::<true>(counter(unsafe { &mut *observed }), 1);
     }
 }

@@ -5,6 +5,7 @@
 #![no_std]
 #![feature(asm_experimental_arch)]
 
+pub mod calls;
 pub mod frame;
 pub mod ring;
 pub mod task_storage;

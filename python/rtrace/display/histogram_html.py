@@ -93,7 +93,7 @@ def _facts(hist: Histogram) -> str:
         "started": hist.started.isoformat(" ", "seconds") if hist.started else "",
         "duration": f"{hist.duration:.6g} s",
         "losses": format_losses(hist.losses),
-        "nested calls, not counted": f"{hist.nested:,}",
+        "nested calls": f"{hist.nested:,}",
         **{f"option {name}": str(value) for name, value in options.items()},
     }
     return _table([], [[name, value] for name, value in facts.items() if value], text_columns=2)

@@ -198,7 +198,7 @@ class FunctionLatency:
             started=self._attached[1],
             duration=now - self._attached[0],
             losses=session.losses(),
-            nested=session.skipped()["nested"],
+            nested=session.observed()["nested"],
             by=options.by,
             groups=parts if options.by else None,
             options=options.facts(),
@@ -213,7 +213,7 @@ class FunctionLatency:
     @property
     def below_minimum(self) -> int:
         """Number of calls faster than ``min_latency``, which are not in the histogram."""
-        return self._live().skipped()["below_minimum"]
+        return self._live().observed()["below_minimum"]
 
     @property
     def storage(self) -> str:
@@ -325,8 +325,8 @@ def function_latency(  # noqa: PLR0913  # keyword-only options, each off by defa
     With `duration` it measures that long and returns the histogram. Without, it returns the running measurement: a
     context manager to take snapshots of, and an iterable of one histogram for each `interval`.
 
-    Of calls that a thread nests in each other (stacked file systems do this to ``vfs_read``) the outermost is
-    measured; the others are counted in ``nested``. Calls under way when tracing begins or ends are not counted.
+    Every call counts, also one that a thread makes inside another (stacked file systems do this to ``vfs_read``);
+    ``nested`` says how many of the calls were such. Calls under way when tracing begins or ends are not counted.
 
     Parameters
     ----------

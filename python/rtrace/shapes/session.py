@@ -63,9 +63,9 @@ class Session:
             lost["returns_missed"] = max(lost["returns_missed"], returned)
         return {cause: number for cause, number in lost.items() if number}
 
-    def skipped(self) -> dict[str, int]:
-        """Return what was left out on purpose."""
-        return self._sums("SKIPPED")
+    def observed(self) -> dict[str, int]:
+        """Return how many calls were nested in others, and how many were left out on purpose."""
+        return self._sums("OBSERVED")
 
     def _sums(self, name: str) -> dict[str, int]:
         _, values = self.object.map(name).snapshot()
