@@ -5,8 +5,11 @@ use rtrace_common::function_latency::{NESTING, Start, Starts};
 use crate::frame;
 
 /// A call that was taken off the stack, and what that showed.
+///
+/// Not an `Option` of it: the fields of a `None` would be read uninitialised, which verifiers before Linux 6.3 refuse.
+#[derive(Default)]
 pub struct Returned {
-    /// When it began.
+    /// When it began; 0 if there was no such call.
     pub started_ns: u64,
     /// Whether it was made inside another call.
     pub nested: bool,
@@ -38,16 +41,16 @@ pub fn push(starts: &mut Starts, start: Start) -> u64 {
     missed
 }
 
-/// Take the call at `frame` off the stack; `None` if it is not there.
+/// Take the call at `frame` off the stack.
 #[inline(always)]
-pub fn pop(starts: &mut Starts, frame: u64) -> Option<Returned> {
+pub fn pop(starts: &mut Starts, frame: u64) -> Returned {
     let depth = starts.depth;
     for index in (0..NESTING).rev() {
         if (index as u64) < depth && starts.calls[index].frame == frame {
             starts.depth = index as u64;
             let started_ns = starts.calls[index].ts_ns;
-            return Some(Returned { started_ns, nested: index > 0, missed: depth - 1 - index as u64 });
+            return Returned { started_ns, nested: index > 0, missed: depth - 1 - index as u64 };
         }
     }
-    None
+    Returned::default()
 }

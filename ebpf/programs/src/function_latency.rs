@@ -162,7 +162,10 @@ fn leave<const PREEMPTIBLE: bool>(frame: u64, returned: impl FnOnce() -> i64) {
     if !is_target(task) {
         return;
     }
-    let Some(call) = end(frame) else { return };
+    let call = end(frame);
+    if call.started_ns == 0 {
+        return;
+    }
     if call.missed > 0 {
         count_loss(|losses| &mut losses.returns_missed, call.missed);
     }
@@ -185,14 +188,15 @@ fn leave<const PREEMPTIBLE: bool>(frame: u64, returned: impl FnOnce() -> i64) {
     }
 }
 
-/// Take the call that returns now off its thread's stack; `None` for one that was under way when tracing began.
+/// Take the call that returns now off its thread's stack; it is not there if it was under way when tracing began.
 #[inline(always)]
-fn end(frame: u64) -> Option<Returned> {
+fn end(frame: u64) -> Returned {
     if uses_task_storage() {
-        return calls::pop(TASK_STARTS.of_current()?, frame);
+        return TASK_STARTS.of_current().map_or_else(Returned::default, |starts| calls::pop(starts, frame));
     }
+    let Some(starts) = STARTS.get_ptr_mut(thread_key()) else { return Returned::default() };
     // SAFETY: only the thread itself writes its entry.
-    let starts = unsafe { &mut *STARTS.get_ptr_mut(thread_key())? };
+    let starts = unsafe { &mut *starts };
     let call = calls::pop(starts, frame);
     // The map has room for threads inside the function, not for all that ever were.
     if starts.depth == 0 {
