@@ -49,7 +49,7 @@ lint: build  ## check format, style and types
 	$(BIN)/python -m mypy.stubtest rtrace._rtrace --allowlist ci/stubtest-allowed.txt
 
 .PHONY: test
-test: test-unit test-ebpf test-kernel test-vm  ## run every test: unit, objects, this kernel, VM kernels
+test: test-unit test-ebpf test-kernel test-wheel test-vm  ## run every test: unit, objects, this kernel, wheel, VM kernels
 
 .PHONY: test-unit
 test-unit: build  ## tests that need no privilege and no kernel feature
@@ -64,6 +64,10 @@ test-ebpf: $(INSTALLED)  ## prove that the committed eBPF objects equal a fresh 
 test-kernel: build  ## tests on the running kernel (root)
 	$(BIN)/pytest tests/kernel
 
+.PHONY: test-wheel
+test-wheel: wheel  ## install the wheel into a clean environment and use it there
+	$(BIN)/pytest tests/wheel
+
 .PHONY: test-vm
 test-vm: build  ## the kernel tests again on Debian's kernels, under QEMU
 	@sh ci/apt.sh tests/vm/apt-packages.txt
@@ -75,7 +79,7 @@ ebpf: $(INSTALLED)  ## rebuild the eBPF objects in ebpf/prebuilt
 
 .PHONY: wheel
 wheel: $(INSTALLED)  ## build a wheel into dist/
-	$(BIN)/maturin build --release --out dist
+	$(BIN)/maturin build --release --quiet --out dist
 
 .PHONY: bench
 bench: build  ## measure rtrace beside bcc, bpftrace and libbpf; writes bench/RESULTS.md

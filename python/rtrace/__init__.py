@@ -16,7 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from rtrace.doctor import doctor as doctor
+    from rtrace.diagnosis import doctor as doctor
     from rtrace.errors import AttachError as AttachError
     from rtrace.errors import BtfError as BtfError
     from rtrace.errors import ClosedError as ClosedError
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 # Where each public name lives.
 _HOMES = {
     "rtrace._rtrace": ("Link", "Map", "Object", "ObjectSpec", "__version__"),
-    "rtrace.doctor": ("doctor",),
+    "rtrace.diagnosis": ("doctor",),
     "rtrace.errors": (
         "AttachError",
         "BtfError",

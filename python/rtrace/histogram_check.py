@@ -98,7 +98,7 @@ def moment(name: str, value: datetime | None) -> datetime | None:
     return value.astimezone(UTC)
 
 
-def setting(name: str, value: Any) -> Any:  # noqa: ANN401  # JSON has no type
+def setting(name: str, value: Any) -> Any:  # JSON has no type
     """Return the value of an option as a JSON scalar, or as a tuple of such."""
     if isinstance(value, np.generic):
         value = value.item()

@@ -153,7 +153,7 @@ def _bounds(slot: int) -> dict[str, int]:
     return {"low": 1 << slot if slot else 0, "high": 2 << slot}
 
 
-def _listed(value: Any) -> Any:  # noqa: ANN401  # JSON has no type
+def _listed(value: Any) -> Any:  # JSON has no type
     return [_listed(item) for item in value] if isinstance(value, tuple) else value
 
 

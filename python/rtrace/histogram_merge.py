@@ -116,7 +116,7 @@ def _listed(one: Histogram, other: Histogram, name: str) -> str:
     return _AND.join(sorted({*first.split(_AND), *second.split(_AND)} - {""}))
 
 
-def _alternatives(one: Histogram, other: Histogram, name: str) -> Any:  # noqa: ANN401  # JSON has no type
+def _alternatives(one: Histogram, other: Histogram, name: str) -> Any:  # JSON has no type
     first, second = _both(one.options, other.options, name, None)
     if first == second:
         return first
@@ -133,7 +133,7 @@ def _same(verb: str, one: Histogram, other: Histogram, names: tuple[str, ...]) -
             _refuse(verb, one, f"{name} differs, {_shown(first)} and {_shown(second)}")
 
 
-def _shown(value: Any) -> str:  # noqa: ANN401  # any fact
+def _shown(value: Any) -> str:  # any fact
     if isinstance(value, datetime):
         return value.isoformat()
     return repr(dict(value) if isinstance(value, MappingProxyType) else value)

@@ -30,10 +30,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def nothing_left_behind() -> Iterator[None]:
-    """Compare the kernel's programs, maps, links and probes of before and after."""
+    """Look for programs, maps, links, probes, mounts and descriptors that a test did not clean up."""
     before = kernel_objects.survey()
     yield
-    assert kernel_objects.settle(before) == before
+    assert kernel_objects.left_behind(before) == {}
 
 
 def running() -> tuple[int, int]:

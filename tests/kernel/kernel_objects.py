@@ -56,10 +56,13 @@ def is_kernel_object(descriptor: str) -> bool:
     return "bpf" in target or "perf_event" in target
 
 
-def settle(expected: dict[str, frozenset[object]]) -> dict[str, frozenset[object]]:
-    """Survey until it is as expected or the kernel has had its time to free what was closed."""
+def left_behind(before: dict[str, frozenset[object]]) -> dict[str, frozenset[object]]:
+    """Return what is there now and was not before, once the kernel has had its time to free what was closed."""
     gc.collect()
     deadline = time.monotonic() + GRACE
-    while (found := survey()) != expected and time.monotonic() < deadline:
+    while True:
+        found = survey()
+        left = {kind: found[kind] - before[kind] for kind in found if found[kind] - before[kind]}
+        if not left or time.monotonic() > deadline:
+            return left
         time.sleep(0.02)
-    return found

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
+import time
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -120,6 +122,43 @@ def test_minimum_latency_leaves_out_and_counts(mechanism: str, reader: Reader) -
         reader.read(101)
         assert measurement.snapshot().total == 0
         assert measurement.below_minimum == 101
+
+
+def test_records_one_row_per_call(mechanism: str, reader: Reader) -> None:
+    began = time.monotonic_ns()
+    with rtrace.vfsreadlat(mechanism=mechanism, tid=reader.tid, records=True, unit="ns") as measurement:
+        reader.read(READS)
+        ended = time.monotonic_ns()
+        batches = [measurement.read(timeout=30)]
+        while sum(map(len, batches)) < READS:
+            batches.append(measurement.read(timeout=30))
+        assert len(measurement.read(timeout=0)) == 0
+        hist = measurement.snapshot()
+    calls = np.concatenate(batches)
+    assert len(calls) == READS
+    assert calls["latency_ns"].sum() == hist.sum_ns
+    assert (calls["return_value"] == 1).all()  # every read was of one byte
+    assert (calls["tid"] == reader.tid).all()
+    assert (calls["pid"] == os.getpid()).all()
+    assert (calls["cpu"] < (os.cpu_count() or 1)).all()
+    assert set(calls["comm"]) == {Path("/proc/self/comm").read_bytes().strip()}
+    assert (np.diff(calls["ts_ns"].astype(np.int64)) >= 0).all()
+    assert began <= calls["ts_ns"].min() <= calls["ts_ns"].max() <= ended
+
+
+def test_a_full_ring_counts_what_it_loses(mechanism: str, reader: Reader) -> None:
+    size = os.sysconf("SC_PAGE_SIZE")
+    with rtrace.vfsreadlat(mechanism=mechanism, tid=reader.tid, records=True, ring_bytes=size) as measurement:
+        for _ in range(50):
+            reader.read(211)
+        got = len(measurement.read(timeout=30))
+        while len(batch := measurement.read(timeout=0)):
+            got += len(batch)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", rtrace.LostEventsWarning)
+            hist = measurement.snapshot()
+    assert hist.total == 50 * 211
+    assert got + hist.losses.get("records_lost", 0) == 50 * 211
 
 
 def test_cgroup_filter(mechanism: str, reader: Reader) -> None:

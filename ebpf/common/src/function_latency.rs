@@ -94,8 +94,6 @@ pub struct Call {
     pub tid: u32,
     /// CPU the call returned on.
     pub cpu: u32,
-    /// Padding, always 0.
-    pub reserved: u32,
     /// Command name of the thread.
     pub comm: [u8; COMM_LEN],
 }

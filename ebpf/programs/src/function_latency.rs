@@ -254,7 +254,6 @@ fn record(task: Task, ts_ns: u64, latency_ns: u64, return_value: i64) {
         pid: task.pid,
         tid: task.tid,
         cpu: cpu(),
-        reserved: 0,
         comm: bpf_get_current_comm().unwrap_or_default(),
     });
     entry.submit(ring::submit_flags(&EVENTS, &WAKEUP_BYTES));

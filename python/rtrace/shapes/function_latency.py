@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Literal, Self
 
+    import numpy as np
+    from numpy.typing import NDArray
+
     from rtrace import _rtrace
     from rtrace.errors import RtraceError
     from rtrace.histogram import Histogram, Unit
@@ -39,12 +42,29 @@ GROUP_BY = {None: 0, "pid": 1, "tid": 2, "comm": 3, "cpu": 4}
 LONGEST = 2**63 / 1e9
 # Smallest ring buffer that the kernel accepts: one page.
 NO_RECORDS = os.sysconf("SC_PAGE_SIZE")
+# Room for 64 thousand calls.
+RING_BYTES = 4 << 20
+# The reader is woken when this part of the ring is full; it also looks by itself.
+WAKEUP_PART = 8
 
 
 class Options:
     """What to measure and how; refuses what cannot be measured before anything is asked of the kernel."""
 
-    __slots__ = ("by", "cgroup", "max_groups", "mechanism", "min_latency", "pid", "target", "tid", "tool", "unit")
+    __slots__ = (
+        "by",
+        "cgroup",
+        "max_groups",
+        "mechanism",
+        "min_latency",
+        "pid",
+        "records",
+        "ring_bytes",
+        "target",
+        "tid",
+        "tool",
+        "unit",
+    )
 
     def __init__(  # noqa: PLR0913  # the keyword-only options of function_latency
         self,
@@ -58,6 +78,8 @@ class Options:
         min_latency: float | None = None,
         by: GroupBy | None = None,
         max_groups: int = 1024,
+        records: bool = False,
+        ring_bytes: int = RING_BYTES,
         tool: str = "function_latency",
     ) -> None:
         self.target = target
@@ -69,6 +91,8 @@ class Options:
         self.min_latency = min_latency
         self.by = by
         self.max_groups = max_groups
+        self.records = records
+        self.ring_bytes = ring_bytes
         self.tool = tool
         self._check()
 
@@ -94,6 +118,9 @@ class Options:
         if not 0 < self.max_groups < 2**24:
             message = f"max_groups must be positive and below {2**24}, not {self.max_groups!r}"
             raise ValueError(message)
+        if not (NO_RECORDS <= self.ring_bytes < 2**31 and self.ring_bytes & (self.ring_bytes - 1) == 0):
+            message = f"ring_bytes must be a power of two, at least {NO_RECORDS}, not {self.ring_bytes!r}"
+            raise ValueError(message)
         targets.check_task("pid", self.pid)
         targets.check_task("tid", self.tid)
 
@@ -112,7 +139,9 @@ class Options:
         spec.set_global("GROUP_BY", GROUP_BY[self.by])
         spec.set_global("PID_NAMESPACE", targets.pid_namespace())
         spec.set_max_entries("GROUPS", self.max_groups if self.by else 1)
-        spec.set_max_entries("EVENTS", NO_RECORDS)
+        spec.set_global("RECORD_CALLS", int(self.records))
+        spec.set_global("WAKEUP_BYTES", self.ring_bytes // WAKEUP_PART)
+        spec.set_max_entries("EVENTS", self.ring_bytes if self.records else NO_RECORDS)
 
 
 class FunctionLatency:
@@ -174,6 +203,34 @@ class FunctionLatency:
             message = f"{self._options.target}: {result.lost or whole.lost} calls are missing: {dict(whole.losses)}"
             warnings.warn(message, LostEventsWarning, stacklevel=2)
         return result
+
+    def read(self, timeout: float | None = None) -> NDArray[np.void]:
+        """Take the records of the calls that have returned since the last read; needs ``records=True``.
+
+        Parameters
+        ----------
+        timeout
+            Seconds to wait for the first record; None waits for ever, 0 never waits.
+
+        Returns
+        -------
+        numpy.ndarray, shape (n,), structured
+            One row per call in the order of their returns, n may be 0; owns its memory. ``ts_ns`` is the time of the
+            return (CLOCK_MONOTONIC, ns), ``latency_ns`` the time since entry, ``return_value`` what the function
+            returned (for a function of type int, its low 32 bits count), then ``pid``, ``tid``, ``cpu``, ``comm``.
+
+        Raises
+        ------
+        ClosedError
+            If the measurement has been closed.
+        ValueError
+            If it keeps no records.
+        """
+        session = self._live()
+        if session.ring is None:
+            message = f"the measurement of `{self._options.target}` keeps no records: make it with records=True"
+            raise ValueError(message)
+        return session.ring.read(timeout)
 
     def _read(self) -> Histogram:
         from rtrace.histogram import Histogram  # noqa: PLC0415  # numpy is needed only from here on
@@ -281,6 +338,8 @@ def function_latency(
     min_latency: float | None = ...,
     by: GroupBy | None = ...,
     max_groups: int = ...,
+    records: bool = ...,
+    ring_bytes: int = ...,
     tool: str = ...,
 ) -> Histogram: ...
 
@@ -300,6 +359,8 @@ def function_latency(
     min_latency: float | None = ...,
     by: GroupBy | None = ...,
     max_groups: int = ...,
+    records: bool = ...,
+    ring_bytes: int = ...,
     tool: str = ...,
 ) -> FunctionLatency: ...
 
@@ -318,6 +379,8 @@ def function_latency(  # noqa: PLR0913  # keyword-only options, each off by defa
     min_latency: float | None = None,
     by: GroupBy | None = None,
     max_groups: int = 1024,
+    records: bool = False,
+    ring_bytes: int = RING_BYTES,
     tool: str = "function_latency",
 ) -> Histogram | FunctionLatency:
     """Time a kernel function and count its latencies in a log2 histogram, in the kernel.
@@ -352,6 +415,10 @@ def function_latency(  # noqa: PLR0913  # keyword-only options, each off by defa
         Split into one histogram per ``"pid"``, ``"tid"``, ``"comm"`` or ``"cpu"``.
     max_groups
         Most histograms when split; calls beyond are counted as lost.
+    records
+        Whether to keep a record of each call as well, for :meth:`FunctionLatency.read`.
+    ring_bytes
+        Size of the ring buffer for them, a power of two.
     tool
         Name of the result's maker, kept in it.
 
@@ -410,6 +477,8 @@ def function_latency(  # noqa: PLR0913  # keyword-only options, each off by defa
         min_latency=min_latency,
         by=by,
         max_groups=max_groups,
+        records=records,
+        ring_bytes=ring_bytes,
         tool=tool,
     )
     session = FunctionLatency(options, interval=interval, count=count)

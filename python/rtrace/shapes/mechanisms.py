@@ -113,12 +113,13 @@ def open_session(options: Options, mechanism: str) -> Session:
         stack.callback(loaded.close)
         if options.cgroup is not None:
             set_cgroup(loaded, options.cgroup)
+        ring = stack.enter_context(loaded.ring_buffer("EVENTS")) if options.records else None
         links = way.attach(loaded)
         if storage == "hash":
             links.append(loaded.attach_raw_tracepoint("fnlat_task_exit", "sched_process_exit"))
         stack.pop_all()
     filtered = bool(options.facts())
-    return Session(mechanism, way.boundary, storage, loaded, links, filtered=filtered)
+    return Session(loaded, links, ring, mechanism=mechanism, boundary=way.boundary, storage=storage, filtered=filtered)
 
 
 def load(options: Options, way: Way, mechanism: str) -> tuple[_rtrace.Object, str]:
@@ -137,6 +138,8 @@ def load_with(options: Options, way: Way, mechanism: str, storage: str) -> _rtra
     if mechanism == "syscall":
         numbers = syscalls_of(options.target).values()
         spec.set_global("SYSCALLS", (*numbers, *[-1] * (MOST_SYSCALLS - len(numbers))))
+    if mechanism == "fentry" and options.records:
+        spec.set_global("ARGUMENTS", _rtrace.function_parameters(options.target) or 0)
     spec.disable_map("STARTS" if storage == "task" else "TASK_STARTS")
     programs = dict(way.programs)
     if storage == "hash":

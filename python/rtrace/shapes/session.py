@@ -24,16 +24,17 @@ SIDES = {
 class Session:
     """The kernel's side of a measurement."""
 
-    __slots__ = ("boundary", "filtered", "links", "mechanism", "object", "storage")
+    __slots__ = ("boundary", "filtered", "links", "mechanism", "object", "ring", "storage")
 
     def __init__(  # noqa: PLR0913  # one caller
         self,
+        loaded: _rtrace.Object,
+        links: list[_rtrace.Link],
+        ring: _rtrace.RingBuffer | None,
+        *,
         mechanism: str,
         boundary: str,
         storage: str,
-        loaded: _rtrace.Object,
-        links: list[_rtrace.Link],
-        *,
         filtered: bool,
     ) -> None:
         self.mechanism = mechanism
@@ -41,6 +42,7 @@ class Session:
         self.storage = storage
         self.object = loaded
         self.links = links
+        self.ring = ring
         self.filtered = filtered
 
     def histograms(self, by: str | None) -> tuple[Counted, dict[int | str, Counted]]:
@@ -83,6 +85,8 @@ class Session:
         """Detach: entries first, so that calls under way still find their return."""
         for link in reversed(self.links):
             link.close()
+        if self.ring is not None:
+            self.ring.close()
         self.object.close()
 
 

@@ -1,0 +1,180 @@
+"""What ``vfsreadlat`` and ``funclatency`` share: the options, and the printing of one histogram per interval."""
+
+# ruff: noqa: T201  # printing is what a command does
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import sys
+import time
+import warnings
+
+from rtrace.cli.arguments import positive, seconds, span
+from rtrace.cli.stop import Stop
+from rtrace.errors import CommandError, LostEventsWarning, RtraceError
+
+TYPE_CHECKING = False  # saves the import of typing
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable, Iterator
+
+    from rtrace.histogram import Histogram
+    from rtrace.shapes.function_latency import FunctionLatency
+
+INTERVAL = 5.0
+GREETING = "Tracing... Hit Ctrl-C to end."
+# Seconds between two updates of the progress line.
+TICK = 0.2
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of every measurement of latencies."""
+    from rtrace.shapes.function_latency import GROUP_BY, UNIT_NS  # noqa: PLC0415  # for measuring only
+    from rtrace.shapes.mechanisms import ORDER  # noqa: PLC0415
+
+    ways, splits = ("auto", *ORDER), tuple(filter(None, GROUP_BY))
+    add = parser.add_argument
+    add("interval", nargs="?", type=span, help="seconds between histograms (5)")
+    add("count", nargs="?", type=positive, help="number of histograms (no end)")
+    add("-d", "--duration", type=span, metavar="SECONDS", help="measure so long in all, then end")
+    add("-p", "--pid", type=positive, help="only this process")
+    add("-t", "--tid", type=positive, help="only this thread")
+    add("--cgroup", metavar="PATH", help="only this cgroup (version 2) and those below it")
+    add("--min-latency", type=seconds, metavar="TIME", help="only calls at least so long: 0.001, 1ms, 10us")
+    add("--by", choices=splits, metavar="WHAT", help=f"one histogram for each {' or '.join(splits)}")
+    add("--unit", choices=tuple(UNIT_NS), default="us", help=f"of the histogram: {', '.join(UNIT_NS)} (us)")
+    add("--mechanism", choices=ways, default="auto", metavar="HOW", help=f"{', '.join(ways)} (the first that works)")
+    add("-o", "--output", metavar="FILE", help="also save all of it, for `rtrace report`")
+    add("--json", action="store_true", help="print one JSON object per histogram and line")
+    add("-v", "--verbose", action="store_true", help="say what exactly is timed, and why so")
+
+
+def measure(attach: Callable[..., FunctionLatency], arguments: argparse.Namespace) -> int:
+    """Attach, print a histogram for each interval, detach; return the exit status."""
+    if arguments.output is not None:
+        check_output(arguments.output)
+    names = ("pid", "tid", "cgroup", "min_latency", "by", "unit", "mechanism")
+    try:
+        measurement = attach(**{name: getattr(arguments, name) for name in names})
+    except (ValueError, TypeError) as error:
+        if isinstance(error, RtraceError):
+            raise
+        raise CommandError(str(error), exit_code=2) from error
+    whole = None
+    with measurement, Stop() as stop, plain_warnings():
+        announce(measurement, arguments)
+        try:
+            for whole, part in histograms(measurement, arguments, stop):  # noqa: B007  # the file is to hold the last
+                show(part, json=arguments.json)
+        finally:
+            # Also when the output broke: whoever asked for a file did not ask for the text alone.
+            if arguments.output is not None and whole is not None:
+                whole.save(arguments.output)
+    return 0
+
+
+def histograms(
+    measurement: FunctionLatency, arguments: argparse.Namespace, stop: Stop
+) -> Iterator[tuple[Histogram, Histogram]]:
+    """Yield, at the end of each interval, the histogram of all so far and that of the interval."""
+    due = time.monotonic()
+    end = math.inf if arguments.duration is None else due + arguments.duration
+    interval = arguments.interval or (INTERVAL if arguments.duration is None else math.inf)
+    progress = Progress(due, end)
+    # Takes long, so it is imported now that nothing waits for it: the first snapshot needs it.
+    import rtrace.histogram  # noqa: F401, PLC0415
+
+    before, made, stopped = None, 0, False
+    while not stopped and due < end and made != arguments.count:
+        # Of intervals that passed while the output was stuck, there is but one to show.
+        missed = max(0, (time.monotonic() - due) // interval)
+        due = min(due + interval * (1 + missed), end)
+        stopped = progress.wait(stop, due)
+        whole = measurement.snapshot()
+        yield whole, whole if before is None else whole - before
+        before = whole
+        made += 1
+
+
+def show(histogram: Histogram, *, json: bool) -> None:
+    """Print a histogram now, also into a pipe."""
+    if json:
+        print(histogram.to_json(), flush=True)
+        return
+    print()
+    histogram.print()
+    sys.stdout.flush()
+
+
+def announce(measurement: FunctionLatency, arguments: argparse.Namespace) -> None:
+    """Say that tracing has begun, and what is timed where that is not what the user may expect."""
+    terminal = is_terminal()
+    if arguments.verbose or (measurement.refused and terminal):
+        say(f"timed by {measurement.mechanism}: {measurement.boundary}")
+    if arguments.verbose:
+        for mechanism, error in measurement.refused.items():
+            say(f"not by {mechanism}: {error}")
+    if not arguments.json:
+        print(GREETING, flush=True)
+    elif terminal or arguments.verbose:
+        print(GREETING, file=sys.stderr, flush=True)
+
+
+def say(text: str) -> None:
+    """Print a remark to standard error, in lines that fit."""
+    import textwrap  # noqa: PLC0415  # on the way of a start only if somebody is there to read
+
+    print(textwrap.fill(text, 79, subsequent_indent="  ", break_long_words=False), file=sys.stderr)
+
+
+def is_terminal() -> bool:
+    """Whether somebody reads what goes to standard error."""
+    return sys.stderr is not None and sys.stderr.isatty()
+
+
+class Progress:
+    """The line that tells how far a measurement of known duration has come; on a terminal only."""
+
+    def __init__(self, start: float, end: float) -> None:
+        self._start = start
+        self._end = end
+        self._shown = end < math.inf and is_terminal()
+
+    def wait(self, stop: Stop, until: float) -> bool:
+        """Wait until then, or until there is reason to stop; return which."""
+        if not self._shown:
+            return stop.wait(until)
+        try:
+            while not (stopped := stop.wait(min(until, time.monotonic() + TICK))) and time.monotonic() < until:
+                passed = time.monotonic() - self._start
+                print(f"\r{passed:.1f} of {self._end - self._start:g} s", end="", file=sys.stderr, flush=True)
+        finally:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+        return stopped
+
+
+@contextlib.contextmanager
+def plain_warnings() -> Iterator[None]:
+    """Print warnings of losses for people, every one, and without Python's source line."""
+
+    def show_warning(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
+        name = "" if issubclass(category, LostEventsWarning) else f"{category.__name__}: "
+        print(f"warning: {name}{message}", file=sys.stderr)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", LostEventsWarning)
+        warnings.showwarning = show_warning
+        yield
+
+
+def check_output(path: str) -> None:
+    """Refuse a file that cannot be written before an hour is spent on what belongs there."""
+    folder = os.path.dirname(os.path.abspath(path))
+    if not os.path.isdir(folder):
+        message = f"save to `{path}`: no such folder"
+        raise CommandError(message)
+    if os.path.isdir(path) or not os.access(folder, os.W_OK):
+        message = f"save to `{path}`: it is a folder" if os.path.isdir(path) else f"save to `{path}`: not allowed"
+        raise CommandError(message)

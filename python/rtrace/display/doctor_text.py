@@ -1,0 +1,36 @@
+"""A diagnosis as a table of text below 80 columns."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rtrace.diagnosis import Diagnosis, Finding
+
+_WIDTH = 79
+_COLUMNS = "{:<18}{:<9}"
+_INDENT = len(_COLUMNS.format("", ""))
+
+
+def format_diagnosis(diagnosis: Diagnosis) -> str:
+    """Return what ``print`` shows: a line on the whole, and each finding with what to do about it."""
+    if diagnosis.ok:
+        verdict = f"rtrace works on {diagnosis.host}: functions are timed by {diagnosis.mechanism}"
+    else:
+        verdict = f"rtrace cannot trace anything on {diagnosis.host}"
+    return "\n".join([_wrap(verdict, ""), "", *map(_format_finding, diagnosis.findings)])
+
+
+def _format_finding(finding: Finding) -> str:
+    lines = [_wrap(finding.detail, _COLUMNS.format(finding.name, finding.state))]
+    if finding.remedy:
+        lines.append(_wrap(f"-> {finding.remedy}", " " * _INDENT))
+    return "\n".join(lines)
+
+
+def _wrap(text: str, start: str) -> str:
+    # Break only between words, unless one alone is too long: names and paths are there to be copied.
+    return textwrap.fill(
+        text, _WIDTH, initial_indent=start, subsequent_indent=" " * _INDENT * bool(start), break_on_hyphens=False
+    )

@@ -1,0 +1,141 @@
+"""However a measurement ends, nothing of it stays in the kernel. Every test here also runs `nothing_left_behind`."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import rtrace
+from tests.kernel import kernel_objects
+
+# A process of its own that is attached when it says so.
+ATTACHED = """
+import sys, time, rtrace
+measurement = rtrace.vfsreadlat(by="comm", records=True)
+print("attached", flush=True)
+"""
+
+
+class Child:
+    """A Python process that has attached."""
+
+    def __init__(self, rest: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", ATTACHED + rest],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert self.process.stdout is not None
+        assert self.process.stdout.readline() == "attached\n"
+
+    def end(self) -> tuple[int, str]:
+        """Wait for its end; return exit status and what it complained of."""
+        _, complaints = self.process.communicate(timeout=60)
+        return self.process.returncode, complaints
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_killed_process_leaves_nothing(number: signal.Signals) -> None:
+    before = kernel_objects.survey()
+    child = Child("time.sleep(600)")
+    assert kernel_objects.survey()["programs"] - before["programs"]
+    child.process.send_signal(number)
+    assert child.end()[0] == -number
+    assert kernel_objects.left_behind(before) == {}
+
+
+@pytest.mark.parametrize("blocked_in", ["time.sleep(600)", "measurement.read()", "list(measurement)"])
+def test_ctrl_c_ends_every_wait(blocked_in: str) -> None:
+    # Only of process 2, a kernel thread: a read of records would end by itself otherwise.
+    prepare = "measurement.close(); measurement = rtrace.vfsreadlat(pid=2, records=True)\n"
+    child = Child(f"{prepare}print('waiting', flush=True)\n{blocked_in}")
+    assert child.process.stdout is not None
+    assert child.process.stdout.readline() == "waiting\n"
+    child.process.send_signal(signal.SIGINT)
+    status, complaints = child.end()
+    assert status in {-signal.SIGINT, 1}
+    assert "KeyboardInterrupt" in complaints
+
+
+def test_an_exception_detaches() -> None:
+    before = kernel_objects.survey()
+    message = "on purpose"
+    with pytest.raises(RuntimeError, match=message), rtrace.vfsreadlat(records=True):
+        raise RuntimeError(message)
+    assert kernel_objects.left_behind(before) == {}
+
+
+def test_an_interpreter_that_ends_leaves_nothing() -> None:
+    before = kernel_objects.survey()
+    status, complaints = Child("sys.exit(0)").end()
+    assert status == 0
+    assert "panicked" not in complaints
+    assert "Traceback" not in complaints
+    assert kernel_objects.left_behind(before) == {}
+
+
+def test_a_fork_does_not_keep_the_programs() -> None:
+    """A child forked while tracing has copies of the descriptors until it execs or ends."""
+    before = kernel_objects.survey()
+    with rtrace.vfsreadlat():
+        sleeper = subprocess.Popen(["sleep", "600"])
+    try:
+        assert kernel_objects.left_behind(before) == {}
+    finally:
+        sleeper.kill()
+        sleeper.wait()
+
+
+def test_closing_again_and_from_another_thread_changes_nothing() -> None:
+    import threading
+
+    measurement = rtrace.vfsreadlat(records=True)
+    closers = [threading.Thread(target=measurement.close) for _ in range(4)]
+    for closer in closers:
+        closer.start()
+    for closer in closers:
+        closer.join()
+    measurement.close()
+    assert measurement.closed
+
+
+def run_unprivileged(code: str) -> subprocess.CompletedProcess[str]:
+    """Run Python as nobody; the interpreter and the package are opened before privilege is dropped."""
+    nobody = pwd.getpwnam("nobody")
+    drop = f"import os, rtrace, numpy, rtrace._rtrace, rtrace.shapes.function_latency; os.setgroups([]); os.setgid({nobody.pw_gid}); os.setuid({nobody.pw_uid})\n"
+    return subprocess.run([sys.executable, "-c", drop + code], capture_output=True, text=True, check=False, cwd="/")
+
+
+def test_without_privilege_the_error_says_what_is_missing() -> None:
+    code = """
+try:
+    rtrace.vfsreadlat(duration=1)
+except rtrace.PrivilegeError as error:
+    assert isinstance(error, PermissionError)
+    print(error.missing, error.errno, error.hint)
+"""
+    done = run_unprivileged(code)
+    assert done.stdout.startswith("('CAP_PERFMON', 'CAP_BPF') 1 run as root"), done
+
+
+def test_functions_can_be_looked_up_without_privilege() -> None:
+    done = run_unprivileged("print(len(rtrace._rtrace.kernel_functions()) > 1000)")
+    assert done.stdout == "True\n", done
+
+
+def test_two_measurements_at_once_do_not_disturb_each_other() -> None:
+    with rtrace.vfsreadlat(pid=os.getpid()) as one, rtrace.vfsreadlat(pid=os.getpid()) as two:
+        before_one, before_two = one.snapshot().total, two.snapshot().total
+        for _ in range(101):
+            Path("/proc/self/stat").read_bytes()
+        after_one, after_two = one.snapshot().total, two.snapshot().total
+    assert after_one - before_one >= 101
+    assert after_two - before_two >= 101
