@@ -48,17 +48,17 @@ pub(crate) fn load(name: &str, parsed: Parsed, programs: &HashMap<String, Option
         elf.relocate_btf(&kernel).map_err(|error| refused(error.to_string()))?;
     }
     let mut loader = Loader { object: name, elf: &elf, btf: object_btf.as_ref(), targets: HashMap::new() };
-    let mut loaded = HashMap::new();
+    let mut accepted = HashMap::new();
     for (program, target) in programs {
-        loaded.insert(program.clone(), loader.load_program(program, target.as_deref())?);
+        accepted.insert(program.clone(), loader.load_program(program, target.as_deref())?);
     }
     let maps = maps
         .into_iter()
         .filter_map(|(map, fd)| Some((facts.get(&map)?.clone(), Arc::new(Mutex::new(Some(fd))))))
         .map(|(facts, fd)| (facts.name.clone(), (facts, fd)))
         .collect();
-    debug!(target: TARGET, "loaded `{name}`: {} programs", loaded.len());
-    Ok(Object::new(name, loaded, maps))
+    debug!(target: TARGET, "loaded `{name}`: {} programs", accepted.len());
+    Ok(Object::new(name, accepted, maps))
 }
 
 /// Load the object's own BTF: it gives maps their types and the verifier's words their source lines.

@@ -117,7 +117,7 @@ impl Object {
 
     /// Attach a kprobe or kretprobe program to the kernel function `symbol`.
     ///
-    /// Needs CONFIG_KPROBES and, as root is not enough under lockdown, CAP_PERFMON. The probe goes with the link.
+    /// Kernel: 4.17 or newer with `CONFIG_KPROBES`. Privilege: `CAP_PERFMON`. The probe goes with the link.
     #[pyo3(signature = (program, symbol, *, offset = 0))]
     fn attach_kprobe(&self, py: Python<'_>, program: &str, symbol: &str, offset: u64) -> PyResult<Link> {
         self.attach(py, program, &["kprobe", "kretprobe"], |fd, program| {

@@ -91,6 +91,7 @@ impl ObjectSpec {
 impl ObjectSpec {
     /// Read an object file: an ELF made by clang, aya or libbpf.
     #[staticmethod]
+    #[expect(clippy::needless_pass_by_value, reason = "arguments from Python are owned")]
     fn open(path: PathBuf) -> PyResult<Self> {
         let data = std::fs::read(&path)?;
         Ok(Self::from_bytes(&data, &path.to_string_lossy())?)
@@ -183,6 +184,7 @@ impl ObjectSpec {
     ///
     /// `programs` names the programs to load, each with the function that it is for where its type wants to know
     /// (fentry, fexit), else with ``None``. Nothing stays behind in the kernel if one of them is refused.
+    #[expect(clippy::needless_pass_by_value, reason = "arguments from Python are owned")]
     fn load(&self, py: Python<'_>, programs: HashMap<String, Option<String>>) -> PyResult<Object> {
         let parsed = self.lock().clone();
         for name in programs.keys() {

@@ -17,7 +17,7 @@ pub struct Histogram {
 ///
 /// It is `floor(log2(value_ns / unit_ns))`, found without the division: the position of the top bits of both
 /// gives the slot or the one above it, and one comparison tells which.
-#[inline(always)]
+#[inline]
 #[must_use]
 pub const fn slot(value_ns: u64, unit_ns: u64) -> usize {
     if value_ns < unit_ns {

@@ -61,6 +61,7 @@ pub(crate) struct Btf {
 
 /// One type: `struct btf_type` and what follows it.
 #[derive(Clone, Copy)]
+#[expect(clippy::struct_field_names, reason = "the kernel's own name for the field")]
 pub(crate) struct Type<'a> {
     pub(crate) name_offset: u32,
     info: u32,

@@ -16,7 +16,7 @@ use crate::sys::mount;
 pub(crate) struct Tracefs {
     root: PathBuf,
     /// Keeps a detached mount alive.
-    _mount: Option<OwnedFd>,
+    detached: Option<OwnedFd>,
 }
 
 impl Tracefs {
@@ -34,11 +34,11 @@ impl Tracefs {
         if let Some(root) = mounted(&fs::read_to_string("/proc/self/mounts")?)
             && fs::read_dir(root.join("events")).is_ok()
         {
-            return Ok(Self { root, _mount: None });
+            return Ok(Self { root, detached: None });
         }
         let mount = mount::detached(c"tracefs")?;
         let root = PathBuf::from(format!("/proc/self/fd/{}", mount.as_raw_fd()));
-        Ok(Self { root, _mount: Some(mount) })
+        Ok(Self { root, detached: Some(mount) })
     }
 
     /// Where its files are; with a detached mount, for this process only.
@@ -48,7 +48,7 @@ impl Tracefs {
 
     /// Whether it is one of the user's own mounts.
     pub(crate) fn is_mounted(&self) -> bool {
-        self._mount.is_none()
+        self.detached.is_none()
     }
 
     /// Return the number by which perf knows a tracepoint.

@@ -37,6 +37,11 @@ fn address<T: ?Sized>(of: &T) -> u64 {
     ptr::from_ref(of).cast::<()>() as u64
 }
 
+/// The address of memory that the kernel writes to.
+fn address_mut<T: ?Sized>(of: &mut T) -> u64 {
+    ptr::from_mut(of).cast::<()>() as u64
+}
+
 /// Cut `name` to what the kernel keeps, and replace what it would refuse.
 fn object_name(name: &str) -> [u8; NAME_LEN] {
     let mut bytes = [0; NAME_LEN];
@@ -107,7 +112,7 @@ fn element(map: BorrowedFd<'_>, key: Option<&[u8]>, value: u64, flags: u64) -> E
 /// Read the value of `key` into `value`, which must be as long as the map's values (of every CPU, where it has one
 /// for each).
 pub(crate) fn map_lookup(map: BorrowedFd<'_>, key: &[u8], value: &mut [u8]) -> io::Result<()> {
-    bpf(bpf_cmd::BPF_MAP_LOOKUP_ELEM, &mut element(map, Some(key), address(value), 0)).map(drop)
+    bpf(bpf_cmd::BPF_MAP_LOOKUP_ELEM, &mut element(map, Some(key), address_mut(value), 0)).map(drop)
 }
 
 pub(crate) fn map_update(map: BorrowedFd<'_>, key: &[u8], value: &[u8], flags: u64) -> io::Result<()> {
@@ -120,7 +125,7 @@ pub(crate) fn map_delete(map: BorrowedFd<'_>, key: &[u8]) -> io::Result<()> {
 
 /// Write the key after `key` (the first one for `None`) to `next`; `false` at the end.
 pub(crate) fn map_next_key(map: BorrowedFd<'_>, key: Option<&[u8]>, next: &mut [u8]) -> io::Result<bool> {
-    match bpf(bpf_cmd::BPF_MAP_GET_NEXT_KEY, &mut element(map, key, address(next), 0)) {
+    match bpf(bpf_cmd::BPF_MAP_GET_NEXT_KEY, &mut element(map, key, address_mut(next), 0)) {
         Ok(_) => Ok(true),
         Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(false),
         Err(error) => Err(error),
@@ -164,9 +169,9 @@ pub(crate) fn map_lookup_batch(
     let count = u32::try_from(keys.len() / key_size).unwrap_or(u32::MAX);
     let mut attr = Attr {
         in_batch: cursor.position.as_deref().map_or(0, address),
-        out_batch: address(position.as_mut_slice()),
-        keys: address(keys),
-        values: address(values),
+        out_batch: address_mut(position.as_mut_slice()),
+        keys: address_mut(keys),
+        values: address_mut(values),
         count,
         map_fd: raw(map),
         elem_flags: 0,
@@ -261,7 +266,7 @@ pub(crate) fn program_load(program: &ProgramAttributes<'_>, mut log: Option<&mut
         license: program.license.as_ptr() as u64,
         log_level: u32::from(log.is_some()),
         log_size: log.as_ref().map_or(0, |log| u32::try_from(log.len()).unwrap_or(u32::MAX)),
-        log_buf: log.as_mut().map_or(0, |log| address(log.as_mut_slice())),
+        log_buf: log.as_mut().map_or(0, |log| address_mut(log.as_mut_slice())),
         kern_version: program.kernel_version,
         prog_flags: program.flags,
         prog_name: object_name(program.name),
@@ -379,7 +384,8 @@ pub(crate) fn module_btf(module: &str) -> io::Result<OwnedFd> {
         attr.id = attr.next_id;
         let Ok(fd) = bpf_fd(bpf_cmd::BPF_BTF_GET_FD_BY_ID, &mut attr) else { continue };
         let mut name = [0_u8; 64];
-        let mut info = BtfInfo { btf: 0, btf_size: 0, id: 0, name: address(&mut name), name_len: 64, kernel_btf: 0 };
+        let mut info =
+            BtfInfo { btf: 0, btf_size: 0, id: 0, name: address_mut(&mut name), name_len: 64, kernel_btf: 0 };
         let info_len = u32::try_from(mem::size_of::<BtfInfo>()).unwrap_or(0);
         let info_address = ptr::from_mut(&mut info) as u64;
         let mut ask = InfoAttr { bpf_fd: fd.as_raw_fd().cast_unsigned(), info_len, info: info_address };

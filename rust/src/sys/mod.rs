@@ -29,9 +29,9 @@ fn check(result: libc::c_long) -> io::Result<i32> {
 /// When `/sys/devices/system/cpu/possible` cannot be read or parsed.
 pub(crate) fn possible_cpus() -> io::Result<usize> {
     let list = std::fs::read_to_string("/sys/devices/system/cpu/possible")?;
-    let last = list.trim().rsplit(['-', ',']).next().unwrap_or_default();
-    let last: usize = last.parse().map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?;
-    Ok(last + 1)
+    let highest = list.trim().rsplit(['-', ',']).next().unwrap_or_default();
+    let highest: usize = highest.parse().map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?;
+    Ok(highest + 1)
 }
 
 /// Lift the limit on locked memory for this process; `false` if it may not, or there was no limit.

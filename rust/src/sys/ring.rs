@@ -80,12 +80,12 @@ impl MappedRing {
     ///
     /// The bytes are those of the ring itself, valid during the call only.
     pub(crate) fn consume(&mut self, mut take: impl FnMut(&[u8]) -> bool) -> usize {
-        let consumer = Self::position(&self.consumer);
+        let tail = Self::position(&self.consumer);
         let produced = Self::position(&self.producer).load(Ordering::Acquire);
-        let mut consumed = consumer.load(Ordering::Relaxed);
+        let mut at = tail.load(Ordering::Relaxed);
         let mut taken = 0;
-        while consumed < produced {
-            let offset = self.page + usize::try_from(consumed & self.mask).unwrap_or(0);
+        while at < produced {
+            let offset = self.page + usize::try_from(at & self.mask).unwrap_or(0);
             // SAFETY: a header lies at every position between the two, 8-byte aligned, inside the mapping.
             let header = unsafe { self.producer.start.add(offset) };
             // SAFETY: as above; the length is written last, by an atomic exchange.
@@ -102,9 +102,9 @@ impl MappedRing {
                 }
                 taken += 1;
             }
-            consumed += (u64::from(bytes) + HEADER).next_multiple_of(8);
+            at += (u64::from(bytes) + HEADER).next_multiple_of(8);
         }
-        consumer.store(consumed, Ordering::Release);
+        tail.store(at, Ordering::Release);
         taken
     }
 }
