@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     from rtrace.histogram import Histogram as Histogram
     from rtrace.shapes.function_latency import FunctionLatency as FunctionLatency
     from rtrace.shapes.function_latency import function_latency as function_latency
+    from rtrace.shapes.tracepoint_events import TracepointEvents as TracepointEvents
+    from rtrace.shapes.tracepoint_events import tracepoint_events as tracepoint_events
+    from rtrace.trace import Trace as Trace
     from rtrace.tools.vfsreadlat import vfsreadlat as vfsreadlat
 
 # Where each public name lives.
@@ -60,7 +63,9 @@ _HOMES = {
     ),
     "rtrace.histogram": ("Histogram",),
     "rtrace.shapes.function_latency": ("FunctionLatency", "function_latency"),
+    "rtrace.shapes.tracepoint_events": ("TracepointEvents", "tracepoint_events"),
     "rtrace.tools.vfsreadlat": ("vfsreadlat",),
+    "rtrace.trace": ("Trace",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

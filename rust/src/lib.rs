@@ -30,6 +30,11 @@ mod _rtrace {
 
     use pyo3::prelude::*;
 
+    #[pymodule_export]
+    use super::kernel::{
+        filter::{filter_matches, parse_filter},
+        format::parse_format,
+    };
     use super::{
         error::Error,
         kernel::{btf, kallsyms, privilege, tracefs::Tracefs},

@@ -12,6 +12,7 @@ use pyo3::{prelude::*, types::PyDict};
 use crate::{
     attach,
     error::Error,
+    layout::Layout,
     link::Link,
     map::{Map, MapFacts},
     ring_buffer::RingBuffer,
@@ -99,12 +100,13 @@ impl Object {
         Ok(Map::new(facts.clone(), Arc::clone(fd))?)
     }
 
-    /// Start to drain the ring buffer called `map`; its records have the type that the object's BTF says.
+    /// Start to drain the ring buffer called `map`.
     ///
+    /// Its records have the type that the object's BTF says, or are bytes of which `record_bytes` are taken each.
     /// At most `max_bytes` are held for the reader. When nobody takes them the ring itself fills up, and the programs
     /// count what they could not write.
-    #[pyo3(signature = (map, *, max_bytes = 256 << 20))]
-    fn ring_buffer(&self, map: &str, max_bytes: usize) -> PyResult<RingBuffer> {
+    #[pyo3(signature = (map, *, record_bytes = None, max_bytes = 256 << 20))]
+    fn ring_buffer(&self, map: &str, record_bytes: Option<usize>, max_bytes: usize) -> PyResult<RingBuffer> {
         let (facts, fd) = self.maps.get(map).ok_or_else(|| self.no_such("map", map, self.maps.keys()))?;
         if facts.map_type != bpf_map_type::BPF_MAP_TYPE_RINGBUF as u32 {
             return Err(Error::Type(format!("map `{map}` is not a ring buffer")).into());
@@ -112,7 +114,8 @@ impl Object {
         let guard = fd.lock().unwrap_or_else(PoisonError::into_inner);
         let open = guard.as_ref().ok_or_else(|| Error::Closed(format!("object `{}`", self.name)))?;
         let copy = open.try_clone()?;
-        Ok(RingBuffer::new(map, facts.value.clone(), copy, facts.max_entries as usize, max_bytes)?)
+        let layout = record_bytes.map_or_else(|| facts.value.clone(), Layout::Opaque);
+        Ok(RingBuffer::new(map, layout, copy, facts.max_entries as usize, max_bytes)?)
     }
 
     /// Attach a kprobe or kretprobe program to the kernel function `symbol`.

@@ -6,7 +6,7 @@ macro_rules! prebuilt {
     };
 }
 
-const OBJECTS: &[(&str, &[u8])] = prebuilt!["function_latency"];
+const OBJECTS: &[(&str, &[u8])] = prebuilt!["function_latency", "tracepoint_events"];
 
 /// Return the object of a shape.
 pub(crate) fn object(shape: &str) -> Option<&'static [u8]> {

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 import rtrace
-from rtrace._rtrace import kernel_functions
-from rtrace.errors import AttachError, ClosedError, TargetNotFoundError
+from rtrace import _rtrace
+from rtrace.errors import AttachError, ClosedError, PrivilegeError, TargetNotFoundError
 from tests.kernel.conftest import running
 
 if TYPE_CHECKING:
@@ -146,6 +146,19 @@ def test_records_one_row_per_call(mechanism: str, reader: Reader) -> None:
     assert began <= calls["ts_ns"].min() <= calls["ts_ns"].max() <= ended
 
 
+def test_without_tracefs_the_raw_tracepoints_serve(monkeypatch: pytest.MonkeyPatch, reader: Reader) -> None:
+    def refuse() -> None:
+        message = "open tracefs: Operation not permitted"
+        raise PrivilegeError(message)
+
+    monkeypatch.setattr(_rtrace, "tracefs", refuse)
+    with rtrace.vfsreadlat(mechanism="syscall", tid=reader.tid, records=True) as measurement:
+        assert {link.kind for link in measurement._live().links} == {"raw tracepoint"}
+        reader.read(READS)
+        assert measurement.snapshot().total == READS
+        assert (measurement.read(timeout=30)["return_value"] == 1).all()
+
+
 def test_a_full_ring_counts_what_it_loses(mechanism: str, reader: Reader) -> None:
     size = os.sysconf("SC_PAGE_SIZE")
     with rtrace.vfsreadlat(mechanism=mechanism, tid=reader.tid, records=True, ring_bytes=size) as measurement:
@@ -275,7 +288,7 @@ def test_unknown_function_suggests_near_matches() -> None:
 
 def test_a_function_that_cannot_be_traced() -> None:
     """The kernel keeps probes away from its own entry code."""
-    names = {name for name, _ in kernel_functions()}
+    names = {name for name, _ in _rtrace.kernel_functions()}
     name = next(name for name in ("asm_exc_int3", "entry_SYSCALL_64") if name in names)
     with pytest.raises(AttachError):
         rtrace.function_latency(name, duration=1)

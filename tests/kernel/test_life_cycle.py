@@ -110,7 +110,8 @@ def test_closing_again_and_from_another_thread_changes_nothing() -> None:
 def run_unprivileged(code: str) -> subprocess.CompletedProcess[str]:
     """Run Python as nobody; the interpreter and the package are opened before privilege is dropped."""
     nobody = pwd.getpwnam("nobody")
-    drop = f"import os, rtrace, numpy, rtrace._rtrace, rtrace.shapes.function_latency; os.setgroups([]); os.setgid({nobody.pw_gid}); os.setuid({nobody.pw_uid})\n"
+    opened = "import os, rtrace, numpy, rtrace._rtrace, rtrace.shapes.function_latency"
+    drop = f"{opened}; os.setgroups([]); os.setgid({nobody.pw_gid}); os.setuid({nobody.pw_uid})\n"
     return subprocess.run([sys.executable, "-c", drop + code], capture_output=True, text=True, check=False, cwd="/")
 
 

@@ -4,8 +4,10 @@
 //! Words used on both sides: `pid` is the process (the kernel's tgid), `tid` the thread (the kernel's pid).
 #![no_std]
 
+pub mod entry;
 pub mod function_latency;
 pub mod log2;
+pub mod tracepoint_events;
 
 /// Bytes of a task's name, its trailing NUL included (`TASK_COMM_LEN` of the kernel).
 pub const COMM_LEN: usize = 16;

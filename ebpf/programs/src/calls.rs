@@ -20,8 +20,13 @@ pub struct Returned {
 /// Put a call at `frame` on the stack; return how many older ones had to be given up.
 #[inline(always)]
 pub fn push(starts: &mut Starts, start: Start) -> u64 {
+    // The usual stack is empty.
+    if starts.depth == 0 {
+        starts.calls[0] = start;
+        starts.depth = 1;
+        return 0;
+    }
     let mut missed = 0;
-    // The usual stack is empty: nothing of this costs anything then.
     for index in (0..NESTING).rev() {
         if starts.depth == index as u64 + 1 && frame::is_over(starts.calls[index].frame, start.frame) {
             starts.depth = index as u64;
@@ -45,6 +50,10 @@ pub fn push(starts: &mut Starts, start: Start) -> u64 {
 #[inline(always)]
 pub fn pop(starts: &mut Starts, frame: u64) -> Returned {
     let depth = starts.depth;
+    if depth == 1 && starts.calls[0].frame == frame {
+        starts.depth = 0;
+        return Returned { started_ns: starts.calls[0].ts_ns, nested: false, missed: 0 };
+    }
     for index in (0..NESTING).rev() {
         if (index as u64) < depth && starts.calls[index].frame == frame {
             starts.depth = index as u64;

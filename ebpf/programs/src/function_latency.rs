@@ -10,8 +10,8 @@ use aya_ebpf::{
     bindings::BPF_NOEXIST,
     btf_maps::{CgroupArray, HashMap, PerCpuArray, PerCpuHashMap, RingBuf},
     helpers::{bpf_get_current_comm, bpf_probe_read_kernel},
-    macros::{btf_map, fentry, fexit, kprobe, kretprobe, raw_tracepoint},
-    programs::{FEntryContext, FExitContext, ProbeContext, RawTracePointContext, RetProbeContext},
+    macros::{btf_map, fentry, fexit, kprobe, kretprobe, raw_tracepoint, tracepoint},
+    programs::{FEntryContext, FExitContext, ProbeContext, RawTracePointContext, RetProbeContext, TracePointContext},
 };
 use rtrace_common::{
     function_latency::{Call, Group, GroupBy, Losses, NESTING, Observed, Start, Starts, Storage},
@@ -101,6 +101,24 @@ fn fnlat_kretprobe(ctx: RetProbeContext) -> u32 {
     0
 }
 
+/// Entry of one system call. Costs other system calls less than the raw tracepoint of them all, but needs tracefs.
+#[tracepoint]
+fn fnlat_tp_enter(_ctx: TracePointContext) -> u32 {
+    enter(frame::SYSCALL);
+    // 1 would let the kernel go on and make a perf record of it.
+    0
+}
+
+#[tracepoint]
+fn fnlat_tp_exit(ctx: TracePointContext) -> u32 {
+    /// Where the return value is in the entry of every `sys_exit_*`.
+    const RETURN_VALUE: usize = 16;
+    // SAFETY: as long as that is; the verifier checks the offset.
+    leave::<false>(frame::SYSCALL, || unsafe { ctx.read_at(RETURN_VALUE) }.unwrap_or(0));
+    0
+}
+
+/// Entry of any system call.
 #[raw_tracepoint(tracepoint = "sys_enter")]
 fn fnlat_sys_enter(ctx: RawTracePointContext) -> i32 {
     let number: i64 = ctx.arg(1);
@@ -126,8 +144,7 @@ fn fnlat_task_exit(_ctx: RawTracePointContext) -> i32 {
 
 #[inline(always)]
 fn enter(frame: u64) {
-    let task = Task::current();
-    if !is_target(task) {
+    if !is_target() {
         return;
     }
     if uses_task_storage() {
@@ -158,8 +175,7 @@ fn begin(starts: &mut Starts, frame: u64) {
 #[inline(always)]
 fn leave<const PREEMPTIBLE: bool>(frame: u64, returned: impl FnOnce() -> i64) {
     let ended_ns = now_ns();
-    let task = Task::current();
-    if !is_target(task) {
+    if !is_target() {
         return;
     }
     let call = end(frame);
@@ -174,7 +190,7 @@ fn leave<const PREEMPTIBLE: bool>(frame: u64, returned: impl FnOnce() -> i64) {
         observe(|observed| &mut observed.below_minimum);
         return;
     }
-    let Some(histogram) = histogram_of(task) else {
+    let Some(histogram) = histogram() else {
         count_loss(|losses| &mut losses.groups_full, 1);
         return;
     };
@@ -184,7 +200,7 @@ fn leave<const PREEMPTIBLE: bool>(frame: u64, returned: impl FnOnce() -> i64) {
         observe(|observed| &mut observed.nested);
     }
     if RECORD_CALLS.load() != 0 {
-        record(task, ended_ns, latency_ns, returned());
+        record(ended_ns, latency_ns, returned());
     }
 }
 
@@ -206,14 +222,14 @@ fn end(frame: u64) -> Returned {
 }
 
 #[inline(always)]
-fn histogram_of(task: Task) -> Option<&'static mut Histogram> {
+fn histogram() -> Option<&'static mut Histogram> {
     let shared = HISTOGRAM.get_ptr_mut(0)?;
     let by = GROUP_BY.load();
     if by == GroupBy::None as u32 {
         // SAFETY: this CPU's own value.
         return Some(unsafe { &mut *shared });
     }
-    let group = group_of(task, by);
+    let group = group(by);
     if let Some(histogram) = GROUPS.get_ptr_mut(group) {
         // SAFETY: this CPU's own value; groups are never removed while programs run.
         return Some(unsafe { &mut *histogram });
@@ -225,14 +241,14 @@ fn histogram_of(task: Task) -> Option<&'static mut Histogram> {
 }
 
 #[inline(always)]
-fn group_of(task: Task, by: u32) -> Group {
+fn group(by: u32) -> Group {
     if by == GroupBy::Comm as u32 {
         return bpf_get_current_comm().unwrap_or_default();
     }
     let number = if by == GroupBy::Pid as u32 {
-        task.pid
+        Task::current().pid
     } else if by == GroupBy::Tid as u32 {
-        task.tid
+        Task::current().tid
     } else {
         cpu()
     };
@@ -242,11 +258,12 @@ fn group_of(task: Task, by: u32) -> Group {
 }
 
 #[inline(always)]
-fn record(task: Task, ts_ns: u64, latency_ns: u64, return_value: i64) {
+fn record(ts_ns: u64, latency_ns: u64, return_value: i64) {
     let Some(mut entry) = EVENTS.reserve(0) else {
         count_loss(|losses| &mut losses.records_lost, 1);
         return;
     };
+    let task = Task::current();
     entry.write(Call {
         ts_ns,
         latency_ns,
@@ -260,9 +277,9 @@ fn record(task: Task, ts_ns: u64, latency_ns: u64, return_value: i64) {
 }
 
 #[inline(always)]
-fn is_target(task: Task) -> bool {
-    passes(&TARGET_PID, || task.pid)
-        && passes(&TARGET_TID, || task.tid)
+fn is_target() -> bool {
+    passes(&TARGET_PID, || Task::current().pid)
+        && passes(&TARGET_TID, || Task::current().tid)
         && (FILTER_CGROUP.load() == 0 || TARGET_CGROUPS.current_task_under_cgroup(0) == Ok(true))
 }
 

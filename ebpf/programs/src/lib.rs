@@ -6,6 +6,8 @@
 #![feature(asm_experimental_arch)]
 
 pub mod calls;
+pub mod entry;
+pub mod filter;
 pub mod frame;
 pub mod ring;
 pub mod task_storage;
@@ -75,6 +77,25 @@ pub fn cpu() -> u32 {
 pub fn passes(filter: &Global<u32>, value: impl FnOnce() -> u32) -> bool {
     let wanted = filter.load();
     wanted == 0 || wanted == value()
+}
+
+/// Return where element `index` of a global array is.
+///
+/// Loading a whole table would put it on the stack, which has 512 bytes; its parts are read with [`part`] where they
+/// are needed.
+#[inline(always)]
+pub fn element<T, const N: usize>(table: &'static Global<[T; N]>, index: usize) -> *const T {
+    // SAFETY: callers count up to N.
+    unsafe { core::ptr::from_ref(table).cast::<T>().add(index) }
+}
+
+/// Read a part of a global: what the loader wrote there, not what the compiler saw.
+#[macro_export]
+macro_rules! part {
+    ($of:expr, $field:ident) => {
+        // SAFETY: a pointer into a global, made by `element`.
+        unsafe { core::ptr::read_volatile(&raw const (*$of).$field) }
+    };
 }
 
 /// Add to a counter of this CPU's own.

@@ -53,15 +53,13 @@ class Options:
 
     __slots__ = (
         "by",
-        "cgroup",
         "max_groups",
         "mechanism",
         "min_latency",
-        "pid",
         "records",
         "ring_bytes",
         "target",
-        "tid",
+        "tasks",
         "tool",
         "unit",
     )
@@ -72,9 +70,7 @@ class Options:
         target: str,
         mechanism: Mechanism = "auto",
         unit: Unit = "us",
-        pid: int | None = None,
-        tid: int | None = None,
-        cgroup: str | None = None,
+        tasks: targets.Tasks | None = None,
         min_latency: float | None = None,
         by: GroupBy | None = None,
         max_groups: int = 1024,
@@ -85,9 +81,7 @@ class Options:
         self.target = target
         self.mechanism = mechanism
         self.unit = unit
-        self.pid = pid
-        self.tid = tid
-        self.cgroup = cgroup
+        self.tasks = tasks or targets.Tasks(None, None, None)
         self.min_latency = min_latency
         self.by = by
         self.max_groups = max_groups
@@ -118,30 +112,32 @@ class Options:
         if not 0 < self.max_groups < 2**24:
             message = f"max_groups must be positive and below {2**24}, not {self.max_groups!r}"
             raise ValueError(message)
-        if not (NO_RECORDS <= self.ring_bytes < 2**31 and self.ring_bytes & (self.ring_bytes - 1) == 0):
-            message = f"ring_bytes must be a power of two, at least {NO_RECORDS}, not {self.ring_bytes!r}"
-            raise ValueError(message)
-        targets.check_task("pid", self.pid)
-        targets.check_task("tid", self.tid)
+        check_ring_bytes(self.ring_bytes)
 
     def facts(self) -> dict[str, object]:
         """Return the filters that are on, for the result."""
-        facts = {"pid": self.pid, "tid": self.tid, "cgroup": self.cgroup, "min_latency": self.min_latency}
-        return {name: value for name, value in facts.items() if value is not None}
+        facts = self.tasks.facts()
+        if self.min_latency is not None:
+            facts["min_latency"] = self.min_latency
+        return facts
 
     def apply(self, spec: _rtrace.ObjectSpec) -> None:
         """Write the options into the object's globals; what is off costs nothing in the kernel."""
-        spec.set_global("TARGET_PID", self.pid or 0)
-        spec.set_global("TARGET_TID", self.tid or 0)
-        spec.set_global("FILTER_CGROUP", int(self.cgroup is not None))
+        self.tasks.apply(spec)
         spec.set_global("MIN_LATENCY_NS", round((self.min_latency or 0) * 1e9))
         spec.set_global("UNIT_NS", UNIT_NS[self.unit])
         spec.set_global("GROUP_BY", GROUP_BY[self.by])
-        spec.set_global("PID_NAMESPACE", targets.pid_namespace())
         spec.set_max_entries("GROUPS", self.max_groups if self.by else 1)
         spec.set_global("RECORD_CALLS", int(self.records))
         spec.set_global("WAKEUP_BYTES", self.ring_bytes // WAKEUP_PART)
         spec.set_max_entries("EVENTS", self.ring_bytes if self.records else NO_RECORDS)
+
+
+def check_ring_bytes(size: int) -> None:
+    """Refuse a size that a ring buffer cannot have."""
+    if not (NO_RECORDS <= size < 2**31 and size & (size - 1) == 0):
+        message = f"ring_bytes must be a power of two, at least {NO_RECORDS}, not {size!r}"
+        raise ValueError(message)
 
 
 class FunctionLatency:
@@ -471,9 +467,7 @@ def function_latency(  # noqa: PLR0913  # keyword-only options, each off by defa
         target=target,
         mechanism=mechanism,
         unit=unit,
-        pid=pid,
-        tid=tid,
-        cgroup=None if cgroup is None else targets.find_cgroup(cgroup),
+        tasks=targets.Tasks(pid, tid, cgroup),
         min_latency=min_latency,
         by=by,
         max_groups=max_groups,

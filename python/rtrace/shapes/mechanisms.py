@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from functools import partial
 
 from rtrace import _rtrace
 from rtrace.errors import (
@@ -111,8 +112,7 @@ def open_session(options: Options, mechanism: str) -> Session:
     loaded, storage = load(options, way, mechanism)
     with contextlib.ExitStack() as stack:
         stack.callback(loaded.close)
-        if options.cgroup is not None:
-            set_cgroup(loaded, options.cgroup)
+        options.tasks.set_cgroup(loaded)
         ring = stack.enter_context(loaded.ring_buffer("EVENTS")) if options.records else None
         links = way.attach(loaded)
         if storage == "hash":
@@ -145,15 +145,6 @@ def load_with(options: Options, way: Way, mechanism: str, storage: str) -> _rtra
     if storage == "hash":
         programs["fnlat_task_exit"] = None
     return spec.load(programs)
-
-
-def set_cgroup(loaded: _rtrace.Object, path: str) -> None:
-    """Hand the kernel the cgroup; its array takes a descriptor of the folder."""
-    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        loaded.map("TARGET_CGROUPS").update(0, folder)
-    finally:
-        os.close(folder)
 
 
 def attach_all(*attachments: Callable[[], _rtrace.Link]) -> list[_rtrace.Link]:
@@ -199,8 +190,14 @@ def kprobe(target: str) -> Way:
 
 
 def syscall(target: str) -> Way:
-    """Time the system calls that call the function: raw tracepoints at their entry and exit."""
+    """Time the system calls that call the function, at the tracepoints of their entry and exit.
+
+    Those of the single system calls cost other system calls a third of what the raw tracepoints of all of them cost;
+    the latter serve where there is no tracefs (bench/RESULTS.md has the numbers).
+    """
     names = syscalls_of(target)
+    calls = ", ".join(names)
+    boundary = f"entry to exit of the system calls {calls}, which call {target}; calls inside the kernel are not seen"
     if not names:
         message = f"time `{target}` by system calls: no system call stands for it"
         raise NotSupportedError(
@@ -210,15 +207,24 @@ def syscall(target: str) -> Way:
             hint=f"functions with one: {', '.join(SYSCALL_TWINS)}, and __x64_sys_* of every system call",
         )
 
-    def attach(loaded: _rtrace.Object) -> list[_rtrace.Link]:
-        return attach_all(
-            lambda: loaded.attach_raw_tracepoint("fnlat_sys_exit", "sys_exit"),
-            lambda: loaded.attach_raw_tracepoint("fnlat_sys_enter", "sys_enter"),
-        )
+    try:
+        _rtrace.tracefs()
+    except RtraceError:
+        return Way({"fnlat_sys_enter": None, "fnlat_sys_exit": None}, attach_to_all_syscalls, boundary)
 
-    calls = ", ".join(names)
-    boundary = f"entry to exit of the system calls {calls}, which call {target}; calls inside the kernel are not seen"
-    return Way({"fnlat_sys_enter": None, "fnlat_sys_exit": None}, attach, boundary)
+    def attach(loaded: _rtrace.Object) -> list[_rtrace.Link]:
+        sides = [(f"fnlat_tp_{side}", f"sys_{side}_{name}") for side in ("exit", "enter") for name in names]
+        return attach_all(*(partial(loaded.attach_tracepoint, program, "syscalls", name) for program, name in sides))
+
+    return Way({"fnlat_tp_enter": None, "fnlat_tp_exit": None}, attach, boundary)
+
+
+def attach_to_all_syscalls(loaded: _rtrace.Object) -> list[_rtrace.Link]:
+    """Attach where every system call passes; programs run for all of them then, but no tracefs is needed."""
+    return attach_all(
+        lambda: loaded.attach_raw_tracepoint("fnlat_sys_exit", "sys_exit"),
+        lambda: loaded.attach_raw_tracepoint("fnlat_sys_enter", "sys_enter"),
+    )
 
 
 def syscalls_of(target: str) -> dict[str, int]:

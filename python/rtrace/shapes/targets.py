@@ -6,8 +6,62 @@ import os
 
 from rtrace.errors import TargetNotFoundError
 
+TYPE_CHECKING = False  # saves the import of typing
+if TYPE_CHECKING:
+    from rtrace import _rtrace
+
 # Inode of the kernel's first pid namespace (PROC_PID_INIT_INO, include/linux/proc_ns.h).
 FIRST_PID_NAMESPACE = 0xEFFFFFFC
+
+
+class Tasks:
+    """Whose activity counts: everybody's, or that of one process, thread or cgroup.
+
+    Parameters
+    ----------
+    pid, tid
+        A process, a thread, numbered as in this process's pid namespace.
+    cgroup
+        A version 2 cgroup: its folder, its path below the hierarchy's root, or its id. Those below it count too.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a number is none.
+    TargetNotFoundError
+        If there is no such task or cgroup.
+    """
+
+    __slots__ = ("cgroup", "pid", "tid")
+
+    def __init__(self, pid: int | None, tid: int | None, cgroup: str | os.PathLike[str] | int | None) -> None:
+        check_task("pid", pid)
+        check_task("tid", tid)
+        self.pid = pid
+        self.tid = tid
+        self.cgroup = None if cgroup is None else find_cgroup(cgroup)
+
+    def facts(self) -> dict[str, object]:
+        """Return the filters that are on, for the result."""
+        facts = {"pid": self.pid, "tid": self.tid, "cgroup": self.cgroup}
+        return {name: value for name, value in facts.items() if value is not None}
+
+    def apply(self, spec: _rtrace.ObjectSpec) -> None:
+        """Write the filters into an object's globals; what is off costs nothing in the kernel."""
+        spec.set_global("TARGET_PID", self.pid or 0)
+        spec.set_global("TARGET_TID", self.tid or 0)
+        spec.set_global("FILTER_CGROUP", int(self.cgroup is not None))
+        spec.set_global("PID_NAMESPACE", pid_namespace())
+
+    def set_cgroup(self, loaded: _rtrace.Object) -> None:
+        """Hand the loaded programs the cgroup, if there is one; their array takes a descriptor of the folder."""
+        if self.cgroup is None:
+            return
+        folder = os.open(self.cgroup, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            loaded.map("TARGET_CGROUPS").update(0, folder)
+        finally:
+            os.close(folder)
 
 
 def find_cgroup(where: str | os.PathLike[str] | int) -> str:

@@ -227,3 +227,21 @@ def test_a_terminal_sees_progress(rtrace: Call, made: list[Measurement], monkeyp
     assert terminal.getvalue().startswith("\r0.0 of 0.05 s")
     assert terminal.getvalue().endswith("\r\x1b[K")
     assert made[0].closed
+
+
+def test_intervals_do_not_drift(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An interval that came late is followed by a shorter one: due times are fixed in advance."""
+    clock = [100.0]
+    waits: list[float] = []
+
+    def wait(_self: measure.Progress, _stop: Stop, due: float) -> bool:
+        waits.append(due)
+        clock[0] = max(clock[0], due) + 0.3  # always late
+        return False
+
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(measure.Progress, "wait", wait)
+    arguments = type("Arguments", (), {"duration": None, "interval": 1.0, "count": 4})()
+    measurement = type("Source", (), {"snapshot": lambda _self: make()})()
+    assert len(list(measure.histograms(measurement, arguments, None))) == 4  # type: ignore[arg-type]
+    assert waits == [101.0, 102.0, 103.0, 104.0]
