@@ -35,10 +35,12 @@ if TYPE_CHECKING:
     from rtrace.histogram import Histogram as Histogram
     from rtrace.shapes.function_latency import FunctionLatency as FunctionLatency
     from rtrace.shapes.function_latency import function_latency as function_latency
-    from rtrace.shapes.tracepoint_events import TracepointEvents as TracepointEvents
+    from rtrace.shapes.recording import Recording as Recording
     from rtrace.shapes.tracepoint_events import tracepoint_events as tracepoint_events
-    from rtrace.trace import Trace as Trace
+    from rtrace.shapes.tracepoint_latency import tracepoint_latency as tracepoint_latency
     from rtrace.tools.vfsreadlat import vfsreadlat as vfsreadlat
+    from rtrace.trace import FieldFacts as FieldFacts
+    from rtrace.trace import Trace as Trace
 
 # Where each public name lives.
 _HOMES = {
@@ -63,9 +65,11 @@ _HOMES = {
     ),
     "rtrace.histogram": ("Histogram",),
     "rtrace.shapes.function_latency": ("FunctionLatency", "function_latency"),
-    "rtrace.shapes.tracepoint_events": ("TracepointEvents", "tracepoint_events"),
+    "rtrace.shapes.recording": ("Recording",),
+    "rtrace.shapes.tracepoint_events": ("tracepoint_events",),
+    "rtrace.shapes.tracepoint_latency": ("tracepoint_latency",),
     "rtrace.tools.vfsreadlat": ("vfsreadlat",),
-    "rtrace.trace": ("Trace",),
+    "rtrace.trace": ("FieldFacts", "Trace"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -64,6 +64,20 @@ mod _rtrace {
         Ok(found.map(|function| function.parameters))
     }
 
+    /// Return the structs that a raw tracepoint's arguments point to, or ``None`` if BTF does not describe it.
+    #[pyfunction]
+    fn tracepoint_arguments(py: Python<'_>, name: &str) -> PyResult<Option<Vec<String>>> {
+        let found = py.detach(|| btf::tracepoint_arguments(name));
+        Ok(found.map_err(|source| Error::Btf { of: "vmlinux".into(), source })?)
+    }
+
+    /// Return offset and size in bytes of a member of one of the kernel's structs, or ``None`` if there is no such.
+    #[pyfunction]
+    fn struct_member(py: Python<'_>, name: &str, member: &str) -> PyResult<Option<(usize, usize)>> {
+        let found = py.detach(|| btf::member(name, member));
+        Ok(found.map_err(|source| Error::Btf { of: "vmlinux".into(), source })?)
+    }
+
     /// Return the number of a system call on this machine, or ``None`` if it has no such call.
     #[pyfunction]
     fn syscall_number(name: &str) -> Option<i32> {

@@ -6,7 +6,7 @@ macro_rules! prebuilt {
     };
 }
 
-const OBJECTS: &[(&str, &[u8])] = prebuilt!["function_latency", "tracepoint_events"];
+const OBJECTS: &[(&str, &[u8])] = prebuilt!["function_latency", "tracepoint_events", "tracepoint_latency"];
 
 /// Return the object of a shape.
 pub(crate) fn object(shape: &str) -> Option<&'static [u8]> {

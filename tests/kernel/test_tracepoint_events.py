@@ -20,7 +20,7 @@ HIT = "syscalls:sys_enter_getppid"
 HITS = 10_007
 
 
-def collect(recording: rtrace.TracepointEvents, count: int) -> np.ndarray:
+def collect(recording: rtrace.Recording, count: int) -> np.ndarray:
     """Read until so many records have come."""
     batches = [recording.read(timeout=30)]
     while sum(map(len, batches)) < count:

@@ -8,6 +8,7 @@ pub mod entry;
 pub mod function_latency;
 pub mod log2;
 pub mod tracepoint_events;
+pub mod tracepoint_latency;
 
 /// Bytes of a task's name, its trailing NUL included (`TASK_COMM_LEN` of the kernel).
 pub const COMM_LEN: usize = 16;

@@ -27,6 +27,12 @@ impl Entry {
         Self(address)
     }
 
+    /// Take other memory of the kernel's.
+    #[inline(always)]
+    pub fn at(address: u64) -> Self {
+        Self(address)
+    }
+
     /// Read `size` bytes at `offset` to `to`; zeros where that fails.
     ///
     /// # Safety
@@ -45,6 +51,16 @@ impl Entry {
         // SAFETY: a variable of that size.
         unsafe { self.read(offset, 4, (&raw mut number).cast()) };
         number
+    }
+
+    /// Read an integer of `size` bytes at `offset`, widened to 8.
+    #[inline(always)]
+    pub fn integer(self, offset: u64, size: u8, signed: bool) -> u64 {
+        let mut number = 0_u64;
+        // SAFETY: an integer has at most 8 bytes.
+        unsafe { self.read(offset, u32::from(size), (&raw mut number).cast()) };
+        let shift = 64 - 8 * u32::from(size);
+        if signed { (((number << shift) as i64) >> shift) as u64 } else { number }
     }
 
     /// Return where what the location at `offset` names is: offset and length in one number, the offset counted from

@@ -73,14 +73,7 @@ fn number_of(condition: *const Condition, entry: Entry, task: Task) -> u64 {
         source::PID => u64::from(task.pid),
         source::TID => u64::from(task.tid),
         source::CPU => u64::from(cpu()),
-        _ => {
-            let (offset, size) = (u64::from(part!(condition, offset)), u32::from(part!(condition, size)));
-            let mut number = 0_u64;
-            // SAFETY: fields that are compared as numbers have at most 8 bytes.
-            unsafe { entry.read(offset, size, (&raw mut number).cast()) };
-            let shift = 64 - 8 * size;
-            if part!(condition, signed) != 0 { (((number << shift) as i64) >> shift) as u64 } else { number }
-        }
+        _ => entry.integer(u64::from(part!(condition, offset)), part!(condition, size), part!(condition, signed) != 0),
     }
 }
 

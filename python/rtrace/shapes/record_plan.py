@@ -11,7 +11,7 @@ import struct
 
 TYPE_CHECKING = False  # saves the import of typing
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from typing import Any
 
     import numpy as np
@@ -26,6 +26,10 @@ BYTES, DYNAMIC_TEXT, DYNAMIC_BYTES, RELATIVE_TEXT, RELATIVE_BYTES, TEXT = range(
 # What every record starts with: struct Header, its padding left out.
 HEADER = {"ts_ns": ("=u8", 0), "pid": ("=u4", 8), "tid": ("=u4", 12), "comm": ("S16", 16), "cpu": ("=u4", 32)}
 HEADER_BYTES = 40
+# Struct LatencyHeader of tracepoint_latency.rs goes on with the latency.
+LATENCY_HEADER = {**HEADER, "latency_ns": ("=u8", 40)}
+LATENCY_HEADER_BYTES = 48
+MAX_CARRIED = 128
 
 
 class Segment:
@@ -45,7 +49,7 @@ class Segment:
 
 
 class Plan:
-    """The layout of a record.
+    """The layout of a record: what stands `before`, and from `base` on, the fields.
 
     Attributes
     ----------
@@ -57,21 +61,30 @@ class Plan:
         Length of a record, header included.
     """
 
-    __slots__ = ("columns", "fields", "record_bytes", "segments")
+    __slots__ = ("base", "columns", "record_bytes", "segments")
 
-    def __init__(self, fields: Sequence[Field], *, max_text: int, max_array: int) -> None:
-        self.fields = fields
-        self.columns: dict[str, tuple[Any, int]] = dict(HEADER)
+    def __init__(  # noqa: PLR0913  # one caller for each shape
+        self,
+        fields: Sequence[Field],
+        *,
+        max_text: int,
+        max_array: int,
+        before: Mapping[str, tuple[Any, int]] = HEADER,
+        base: int = HEADER_BYTES,
+        limit: int = MAX_PAYLOAD,
+    ) -> None:
+        self.columns: dict[str, tuple[Any, int]] = dict(before)
+        self.base = base
         self.segments: list[Segment] = []
         end = self._place_fixed([field for field in fields if field["kind"] != "dynamic"])
         for field in fields:
             if field["kind"] == "dynamic":
                 end = self._place_dynamic(field, end, max_text, max_array)
-        self.record_bytes = HEADER_BYTES + aligned(end)
-        if end > MAX_PAYLOAD or len(self.segments) > SEGMENTS:
+        self.record_bytes = base + aligned(end)
+        if end > limit or len(self.segments) > SEGMENTS:
             message = (
                 f"these {len(fields)} fields need {end} bytes in {len(self.segments)} pieces; a record has room for "
-                f"{MAX_PAYLOAD} in {SEGMENTS}: choose fewer with fields=, or smaller ones with max_text="
+                f"{limit} in {SEGMENTS}: choose fewer with fields=, or smaller ones with max_text="
             )
             raise ValueError(message)
 
@@ -90,7 +103,7 @@ class Plan:
             run.size = max(run.size, source + size - run.source)
             to = run.to + source - run.source
             end = max(end, run.to + run.size)
-            self.columns[self._column(field)] = (numpy_type(field), HEADER_BYTES + to)
+            self.columns[self._column(field)] = (numpy_type(field), self.base + to)
             if field["kind"] == "text":
                 texts.append(Segment(TEXT, source, to, size))
         # Text is copied again, without what lies behind its NUL.
@@ -103,16 +116,16 @@ class Plan:
         name = self._column(field)
         if field["text"]:
             kind = RELATIVE_TEXT if field["relative"] else DYNAMIC_TEXT
-            self.columns[name] = (f"S{max_text}", HEADER_BYTES + to)
+            self.columns[name] = (f"S{max_text}", self.base + to)
             self.segments.append(Segment(kind, field["offset"], to, max_text))
             return to + max_text
         kind = RELATIVE_BYTES if field["relative"] else DYNAMIC_BYTES
         element = field["element_size"] if field["element_size"] in {1, 2, 4, 8} else 1
         count = max(1, max_array // element)
         letter = "i" if field["signed"] and field["element_size"] else "u"
-        self.columns[name] = ((f"={letter}{element}", (count,)), HEADER_BYTES + to)
+        self.columns[name] = ((f"={letter}{element}", (count,)), self.base + to)
         # How many bytes there were, which may be more than have room.
-        self.columns[f"{name}_bytes"] = ("=u4", HEADER_BYTES + to + count * element)
+        self.columns[f"{name}_bytes"] = ("=u4", self.base + to + count * element)
         self.segments.append(Segment(kind, field["offset"], to, count * element))
         return to + count * element + 4
 
@@ -179,3 +192,21 @@ def choose(format: dict[str, Any], names: Sequence[str] | None) -> list[Field]: 
         message = f"`{format['name']}` has no field {unknown[0]!r}: {known}"
         raise ValueError(message)
     return [fields[name] for name in dict.fromkeys(names)]
+
+
+def field_facts(formats: Sequence[dict[str, Any]], names: Sequence[str]) -> dict[str, Any]:
+    """Turn what the print formats tell of fields into facts of a trace's columns."""
+    from rtrace.trace import FieldFacts  # noqa: PLC0415  # not needed to attach
+
+    found: dict[str, dict[str, Any]] = {name: {"unit": "ns"} for name in names if name.endswith("_ns")}
+    for one in formats:
+        for name, hint in one["hints"].items():
+            found.setdefault(name, {})["format"] = {"hexadecimal": "hex", "octal": "oct", "device": "dev"}[hint]
+        for table in one["tables"]:
+            # A table of some bits of a field names those bits, not the field's values.
+            if table["shift"] == 0 and table["mask"] is None:
+                kind = "flags" if table["kind"] == "flags" else "symbols"
+                facts = found.setdefault(table["field"], {})
+                facts.pop("flags", None)
+                facts[kind] = dict(reversed([*table["values"]]))
+    return {name: FieldFacts(**facts) for name, facts in found.items() if name in names}

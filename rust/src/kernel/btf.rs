@@ -9,6 +9,8 @@ use std::{fs, io, ops::Range, path::Path};
 
 use thiserror::Error;
 
+use crate::layout::Layout;
+
 /// Where the kernel shows its BTF and that of its modules.
 pub(crate) const DIRECTORY: &str = "/sys/kernel/btf";
 
@@ -110,6 +112,11 @@ impl Type<'_> {
     /// Whether an integer is signed.
     pub(crate) fn is_signed(&self) -> bool {
         self.word(0) >> 24 & 1 != 0
+    }
+
+    /// Types of the parameters of a function.
+    pub(crate) fn parameters(&self) -> impl Iterator<Item = u32> + '_ {
+        (0..self.len()).map(|index| self.word(index * 2 + 1))
     }
 
     pub(crate) fn members(&self) -> impl Iterator<Item = Member> + '_ {
@@ -249,6 +256,35 @@ fn type_at(data: &[u8], at: usize) -> Option<Type<'_>> {
         size_or_type: u32_at(data, at + 8)?,
         rest: data.get(at + 12..)?,
     })
+}
+
+/// Return where a member is in one of the kernel's structs, and its size, in bytes; `None` if there is no such.
+pub(crate) fn member(name: &str, member: &str) -> Result<Option<(usize, usize)>, BtfError> {
+    let btf = Btf::of_kernel()?;
+    let Some((_, found)) = btf.find(kind::STRUCT, name) else { return Ok(None) };
+    let matches = |candidate: &Member| btf.string(candidate.name_offset) == member.as_bytes() && candidate.bits == 0;
+    let Some(found) = found.members().find(matches) else { return Ok(None) };
+    let size = Layout::of_type(&btf, found.type_id)?.size();
+    Ok(Some((found.bit_offset as usize / 8, size)))
+}
+
+/// Return the structs that the arguments of a raw tracepoint point to, empty names for other arguments; `None` if BTF
+/// does not describe the tracepoint.
+pub(crate) fn tracepoint_arguments(name: &str) -> Result<Option<Vec<String>>, BtfError> {
+    let btf = Btf::of_kernel()?;
+    let Some((_, found)) = btf.find(kind::TYPEDEF, &format!("btf_trace_{name}")) else { return Ok(None) };
+    let (_, pointer) = btf.resolve(found.size_or_type)?;
+    let (_, function) = btf.resolve(pointer.size_or_type)?;
+    let pointee = |id: u32| -> Result<String, BtfError> {
+        let (_, argument) = btf.resolve(id)?;
+        if argument.kind() != kind::PTR || argument.size_or_type == 0 {
+            return Ok(String::new());
+        }
+        let (_, target) = btf.resolve(argument.size_or_type)?;
+        Ok(String::from_utf8_lossy(btf.string(target.name_offset)).into_owned())
+    };
+    // The first parameter is the kernel's own, programs do not get it.
+    function.parameters().skip(1).map(pointee).collect::<Result<_, _>>().map(Some)
 }
 
 /// Where a function is described, and what a program needs to hang off it.

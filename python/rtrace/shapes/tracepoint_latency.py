@@ -1,0 +1,306 @@
+"""Tracepoint latency: the time between two tracepoints, joined by a key made of their fields.
+
+The programs are those of ``ebpf/programs/src/tracepoint_latency.rs``; this file lays out keys and records.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import struct
+
+from rtrace import _rtrace, tracepoints
+from rtrace.errors import NotSupportedError
+from rtrace.shapes import filters, record_plan, targets
+from rtrace.shapes.function_latency import LONGEST, check_ring_bytes
+from rtrace.shapes.recording import Recording
+from rtrace.shapes.tracepoint_events import MAX_BYTES, RING_BYTES, WAKEUP_PART
+from rtrace.typing_light import overload
+
+TYPE_CHECKING = False  # saves the import of typing
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Sequence
+    from typing import Any
+
+    from rtrace.trace import Trace
+
+    Format = dict[str, Any]
+
+__all__ = ["tracepoint_latency"]
+
+# As in ebpf/common/src/tracepoint_latency.rs.
+KEY_PARTS = 4
+# The key that is exact for block tracepoints: the kernel's own struct request, unique while it is in flight.
+REQUEST = "request"
+MAX_STARTS = 16384
+
+
+@overload
+def tracepoint_latency(
+    start: str,
+    end: str,
+    *,
+    key: str | Sequence[str],
+    duration: float,
+    fields: Sequence[str] | None = ...,
+    end_fields: Sequence[str] | None = ...,
+    filter: str | None = ...,
+    min_latency: float | None = ...,
+    pid: int | None = ...,
+    tid: int | None = ...,
+    cgroup: str | os.PathLike[str] | int | None = ...,
+    max_text: int = ...,
+    max_starts: int = ...,
+    ring_bytes: int = ...,
+    max_bytes: int = ...,
+    tool: str = ...,
+) -> Trace: ...
+
+
+@overload
+def tracepoint_latency(
+    start: str,
+    end: str,
+    *,
+    key: str | Sequence[str],
+    duration: None = ...,
+    fields: Sequence[str] | None = ...,
+    end_fields: Sequence[str] | None = ...,
+    filter: str | None = ...,
+    min_latency: float | None = ...,
+    pid: int | None = ...,
+    tid: int | None = ...,
+    cgroup: str | os.PathLike[str] | int | None = ...,
+    max_text: int = ...,
+    max_starts: int = ...,
+    ring_bytes: int = ...,
+    max_bytes: int = ...,
+    tool: str = ...,
+) -> Recording: ...
+
+
+def tracepoint_latency(  # noqa: PLR0913  # keyword-only options, each off by default
+    start: str,
+    end: str,
+    *,
+    key: str | Sequence[str],
+    duration: float | None = None,
+    fields: Sequence[str] | None = None,
+    end_fields: Sequence[str] | None = None,
+    filter: str | None = None,  # noqa: A002  # the word everybody uses for it
+    min_latency: float | None = None,
+    pid: int | None = None,
+    tid: int | None = None,
+    cgroup: str | os.PathLike[str] | int | None = None,
+    max_text: int = 64,
+    max_starts: int = MAX_STARTS,
+    ring_bytes: int = RING_BYTES,
+    max_bytes: int = MAX_BYTES,
+    tool: str = "tracepoint_latency",
+) -> Trace | Recording:
+    """Record the time between two tracepoints, one record for each pair with the same key.
+
+    The start remembers the time, who caused it, and its fields; the end with the same key makes the record. The end
+    runs in whatever context an interrupt finds, so its own process says nothing: ``pid``, ``tid`` and ``comm`` are
+    those of the start.
+
+    Parameters
+    ----------
+    start, end
+        The tracepoints, as ``"block:block_rq_issue"`` and ``"block:block_rq_complete"``.
+    key
+        Names of up to 4 integer fields that both have and that tell what is under way apart, as ``("dev", "sector")``.
+        For ``block:block_rq_*``, ``"request"`` is the kernel's own pointer to the request: exact, where sectors
+        collide (flushes all have sector 0).
+    duration
+        Seconds to record.
+    fields
+        Fields of the start to record; None takes all that have a fixed place.
+    end_fields
+        Fields of the end to record; None takes those with a fixed place that the start does not have.
+    filter
+        What starts must meet, decided in the kernel, as for :func:`tracepoint_events`.
+    min_latency
+        Only pairs at least so far apart, seconds.
+    pid, tid, cgroup
+        Only starts by these tasks, as for :func:`tracepoint_events`.
+    max_text
+        Most bytes of a string of any length; what is longer is cut.
+    max_starts
+        Most starts under way at a time; starts beyond are lost, and counted.
+    ring_bytes, max_bytes
+        As for :func:`tracepoint_events`.
+    tool
+        Name of the result's maker, kept in it.
+
+    Returns
+    -------
+    Trace or Recording
+        Records with ``ts_ns`` of the end (CLOCK_MONOTONIC, ns), ``latency_ns``, ``pid``, ``tid``, ``comm`` of the
+        start, ``cpu`` of the end, and the fields.
+
+    Raises
+    ------
+    TargetNotFoundError
+        If the kernel has no such tracepoint, task or cgroup.
+    NotSupportedError
+        If the kernel does not tell what a key of ``"request"`` needs to know.
+    ValueError
+        If there is no such field, a field cannot be a key, or the filter cannot be understood.
+    PrivilegeError
+        If capabilities are missing, or tracefs cannot be read.
+
+    Warns
+    -----
+    LostEventsWarning
+        If pairs are missing from the trace; ``losses`` says how many and why. Starts whose key another start takes
+        over are among them; ends without a start are counted in ``observed``, because one may have begun before.
+
+    Notes
+    -----
+    Kernel: 5.10 or newer; a key of ``"request"`` needs BTF. Privilege: in practice root.
+
+    Examples
+    --------
+    >>> trace = rtrace.tracepoint_latency(  # doctest: +SKIP
+    ...     "block:block_rq_issue", "block:block_rq_complete", key=("dev", "sector"), duration=5
+    ... )
+    >>> trace.histogram("latency_ns").print()  # doctest: +SKIP
+    """
+    check(duration, min_latency, max_text, max_starts)
+    check_ring_bytes(ring_bytes)
+    tasks = targets.Tasks(pid, tid, cgroup)
+    text = tracepoints.format_text(start)
+    forms = _rtrace.parse_format(text), _rtrace.parse_format(tracepoints.format_text(end))
+    plans = lay_out(forms, fields, end_fields, max_text)
+    spec = _rtrace.ObjectSpec.prebuilt("tracepoint_latency")
+    tasks.apply(spec)
+    by_pointer = key == REQUEST
+    if by_pointer:
+        set_pointer_key(spec, (start, end), forms)
+    else:
+        set_key(spec, (key,) if isinstance(key, str) else tuple(key), forms)
+    spec.set_global("START_SEGMENTS", plans[0].table())
+    spec.set_global("END_SEGMENTS", plans[1].table())
+    spec.set_global("CARRIED_BYTES", plans[1].base - plans[0].base)
+    spec.set_global("RECORD_BYTES", plans[1].record_bytes)
+    spec.set_global("WAKEUP_BYTES", ring_bytes // WAKEUP_PART)
+    spec.set_global("MIN_LATENCY_NS", round((min_latency or 0) * 1e9))
+    if filter is not None:
+        spec.set_global("FILTER", filters.table(_rtrace.parse_filter(filter, text)))
+    spec.set_max_entries("STARTS", max_starts)
+    spec.set_max_entries("EVENTS", ring_bytes)
+    sides = [("end", end), ("start", start)]
+    programs = [f"tplat_{side}" for side, _ in sides] + [f"tplat_raw_{side}" for side, _ in sides if by_pointer]
+    with contextlib.ExitStack() as stack:
+        loaded = stack.enter_context(spec.load(dict.fromkeys(programs)))
+        tasks.set_cgroup(loaded)
+        ring = loaded.ring_buffer("EVENTS", record_bytes=plans[1].record_bytes, max_bytes=max_bytes)
+        stack.enter_context(ring)
+        links = []
+        # Ends first, so that no start goes unanswered; of each, the raw program first, so that it runs first.
+        for side, target in sides:
+            category, name = tracepoints.split(target)
+            if by_pointer:
+                links.append(stack.enter_context(loaded.attach_raw_tracepoint(f"tplat_raw_{side}", name)))
+            links.append(stack.enter_context(loaded.attach_tracepoint(f"tplat_{side}", category, name)))
+        stack.pop_all()
+    options = {**tasks.facts(), "filter": filter, "min_latency": min_latency}
+    recording = Recording(
+        f"{start} -> {end}",
+        loaded,
+        ring,
+        links,
+        tool=tool,
+        make_dtype=plans[1].dtype,
+        make_fields=lambda names: record_plan.field_facts(forms, names),
+        options={name: value for name, value in options.items() if value is not None},
+    )
+    if duration is None:
+        return recording
+    with recording:
+        return recording.record(duration)
+
+
+def check(duration: float | None, min_latency: float | None, max_text: int, max_starts: int) -> None:
+    """Refuse options that make no sense."""
+    if duration is not None and not 0 < duration < LONGEST:
+        message = f"duration must be a positive time in seconds, not {duration!r}"
+        raise ValueError(message)
+    if min_latency is not None and not 0 <= min_latency < LONGEST:
+        message = f"min_latency is a time in seconds, not {min_latency!r}"
+        raise ValueError(message)
+    if not 0 < max_text <= record_plan.MAX_PAYLOAD or max_text % 8:
+        message = f"max_text must be a multiple of 8 up to {record_plan.MAX_PAYLOAD}, not {max_text!r}"
+        raise ValueError(message)
+    if not 0 < max_starts < 2**24:
+        message = f"max_starts must be positive and below {2**24}, not {max_starts!r}"
+        raise ValueError(message)
+
+
+def lay_out(
+    forms: tuple[Format, Format], fields: Sequence[str] | None, end_fields: Sequence[str] | None, max_text: int
+) -> tuple[record_plan.Plan, record_plan.Plan]:
+    """Lay the record out: the header, what is carried from the start, the end's own fields."""
+    first, last = (record_plan.choose(form, names) for form, names in zip(forms, (fields, end_fields), strict=True))
+    if fields is None:
+        first = [field for field in first if field["kind"] != "dynamic"]
+    if end_fields is None:
+        known = {field["name"] for field in forms[0]["fields"]}
+        last = [field for field in last if field["kind"] != "dynamic" and field["name"] not in known]
+    start = record_plan.Plan(
+        first,
+        max_text=max_text,
+        max_array=max_text,
+        before=record_plan.LATENCY_HEADER,
+        base=record_plan.LATENCY_HEADER_BYTES,
+        limit=record_plan.MAX_CARRIED,
+    )
+    end = record_plan.Plan(last, max_text=max_text, max_array=max_text, before=start.columns, base=start.record_bytes)
+    return start, end
+
+
+def set_key(spec: _rtrace.ObjectSpec, names: Sequence[str], forms: tuple[Format, Format]) -> None:
+    """Tell the programs which fields make the key."""
+    if not 0 < len(names) <= KEY_PARTS:
+        message = f"a key has 1 to {KEY_PARTS} fields, not {len(names)}"
+        raise ValueError(message)
+    parts = [key_fields(form, names) for form in forms]
+    # Bits are compared: of the same size, whether they are signed does not matter.
+    same = [one["size"] == other["size"] for one, other in zip(*parts, strict=True)]
+    for variable, chosen in zip(("START_KEY", "END_KEY"), parts, strict=True):
+        packed = [
+            struct.pack("=IBBH", field["offset"], field["size"], field["signed"] and not equal, 0)
+            for field, equal in zip(chosen, same, strict=True)
+        ]
+        spec.set_global(variable, b"".join(packed).ljust(KEY_PARTS * 8, b"\0"))
+
+
+def key_fields(form: Format, names: Sequence[str]) -> list[dict[str, Any]]:
+    """Return the fields of a key, which must be integers."""
+    chosen = record_plan.choose(form, names)
+    for field in chosen:
+        if field["kind"] not in {"integer", "enum", "pointer", "bool"} or field["size"] not in {1, 2, 4, 8}:
+            message = f"`{form['name']}`: {field['name']} is {field['c_type']}, which cannot be part of a key"
+            raise ValueError(message)
+    return chosen
+
+
+def set_pointer_key(spec: _rtrace.ObjectSpec, names: tuple[str, str], forms: tuple[Format, Format]) -> None:
+    """Tell the programs where the raw tracepoints pass the request, and how to check it."""
+    arguments = []
+    for target in names:
+        category, name = tracepoints.split(target)
+        found = _rtrace.tracepoint_arguments(name) if category == "block" else None
+        if found is None or REQUEST not in found[:2]:
+            message = f"key {REQUEST!r}: raw tracepoint `{target}` does not pass a struct request"
+            hint = "use a key of fields, like key=('dev', 'sector')"
+            raise NotSupportedError(message, feature="raw block tracepoints described by BTF", hint=hint)
+        arguments.append(found.index(REQUEST))
+    behind, size = _rtrace.struct_member("request", "__sector") or (0, 0)
+    sectors = [field["offset"] for form in forms for field in form["fields"] if field["name"] == "sector"]
+    if len(sectors) == len(forms) and size == struct.calcsize("=Q"):
+        spec.set_global("POINTER_CHECK", struct.pack("=4I", behind, *sectors, size))
+    spec.set_global("KEY_IS_POINTER", 1)
+    spec.set_global("START_ARGUMENT", arguments[0])
+    spec.set_global("END_ARGUMENT", arguments[1])
