@@ -13,6 +13,7 @@ __all__ = [
     "ObjectSpec",
     "RingBuffer",
     "__version__",
+    "close_all",
     "filter_matches",
     "function_parameters",
     "has_kprobes",
@@ -115,6 +116,7 @@ class RingBuffer:
     def __enter__(self) -> Self: ...
     def __exit__(self, *_exception: object) -> None: ...
 
+def close_all(links: list[Link]) -> None: ...
 def filter_matches(
     expression: str,
     format_text: str,
@@ -123,7 +125,7 @@ def filter_matches(
     pid: int = 0,
     tid: int = 0,
     cpu: int = 0,
-    comm: bytes = b"",
+    comm: bytes = ...,
 ) -> bool: ...
 def function_parameters(name: str) -> int | None: ...
 def has_kprobes() -> bool: ...

@@ -3,6 +3,7 @@
 use std::{
     os::fd::{AsFd, OwnedFd},
     sync::{Mutex, PoisonError},
+    thread,
 };
 
 use pyo3::{prelude::*, types::PyAny};
@@ -95,6 +96,19 @@ impl Link {
     fn __repr__(&self) -> String {
         format!("<Link {} {} program={}>", self.kind, self.target, self.program)
     }
+}
+
+/// Close links side by side.
+///
+/// Detaching from a tracepoint waits for every CPU to have left it, tens of milliseconds; links wait together then.
+pub(crate) fn close_all(links: &[Py<Link>]) {
+    let take = |link: &Py<Link>| link.get().attachment.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let attachments: Vec<Attachment> = links.iter().filter_map(take).collect();
+    thread::scope(|scope| {
+        for attachment in attachments {
+            scope.spawn(move || drop(attachment));
+        }
+    });
 }
 
 impl Drop for Link {

@@ -21,6 +21,7 @@ use crate::{
     map::{MapFacts, bytes_of},
     object::Object,
     prebuilt,
+    sys::file::Contents,
 };
 
 /// An eBPF object that is not in the kernel yet.
@@ -62,7 +63,7 @@ impl ObjectSpec {
             Ok(Err(error)) => return Err(refused(error.to_string())),
             Err(_) => return Err(refused("not a valid eBPF object".into())),
         };
-        let btf = elf.btf.as_ref().map(|btf| Btf::parse(btf.to_bytes(), None)).transpose();
+        let btf = elf.btf.as_ref().map(|btf| Btf::parse(Contents::Read(btf.to_bytes()), None)).transpose();
         let btf = btf.map_err(|source| Error::Btf { of: name.to_owned(), source })?;
         let maps = elf.maps.iter().map(|(map, parsed)| (map.clone(), map_facts(map, parsed, btf.as_ref()))).collect();
         let mut globals = btf.as_ref().map(global_layouts).unwrap_or_default();

@@ -7,6 +7,7 @@ import time
 import warnings
 from datetime import UTC, datetime
 
+from rtrace import _rtrace
 from rtrace.errors import ClosedError, LostEventsWarning
 
 TYPE_CHECKING = False  # saves the import of typing
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from rtrace import _rtrace
     from rtrace.trace import Trace
 
 __all__ = ["Recording"]
@@ -41,7 +41,7 @@ class Recording:
         target: str,
         loaded: _rtrace.Object,
         ring: _rtrace.RingBuffer,
-        links: Sequence[_rtrace.Link],
+        links: list[_rtrace.Link],
         *,
         tool: str,
         make_dtype: Callable[[], np.dtype[np.void]],
@@ -128,7 +128,7 @@ class Recording:
         end = time.monotonic() + duration
         while (left := end - time.monotonic()) > 0:
             batches.append(self.read(left))
-        self._detach()
+        _rtrace.close_all(self._links)
         while len(batch := self.read(0)):
             batches.append(batch)
         return self.trace(batches)
@@ -171,14 +171,9 @@ class Recording:
         """Detach and free everything in the kernel. Doing it again changes nothing."""
         loaded, self._object = self._object, None
         if loaded is not None:
-            self._detach()
+            _rtrace.close_all(self._links)
             self._ring.close()
             loaded.close()
-
-    def _detach(self) -> None:
-        """Close the links, the last one first: what begins hits is attached last."""
-        for link in reversed(self._links):
-            link.close()
 
     @property
     def closed(self) -> bool:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from rtrace import _rtrace
+
 TYPE_CHECKING = False  # saves the import of typing
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-    from rtrace import _rtrace
 
     # Calls per slot, and the sum of their latencies in nanoseconds.
     Counted = tuple[NDArray[np.uint64], int]
@@ -82,9 +82,8 @@ class Session:
         return missed
 
     def close(self) -> None:
-        """Detach: entries first, so that calls under way still find their return."""
-        for link in reversed(self.links):
-            link.close()
+        """Detach and free."""
+        _rtrace.close_all(self.links)
         if self.ring is not None:
             self.ring.close()
         self.object.close()

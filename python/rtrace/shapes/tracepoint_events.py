@@ -7,7 +7,6 @@ hands the reader's batches on.
 from __future__ import annotations
 
 import contextlib
-import os
 
 from rtrace import _rtrace, tracepoints
 from rtrace.shapes import filters, record_plan, targets
@@ -17,6 +16,7 @@ from rtrace.typing_light import overload
 
 TYPE_CHECKING = False  # saves the import of typing
 if TYPE_CHECKING:
+    import os
     from collections.abc import Sequence
 
     from rtrace.trace import Trace

@@ -9,7 +9,7 @@ use std::{fs, io, ops::Range, path::Path};
 
 use thiserror::Error;
 
-use crate::layout::Layout;
+use crate::{layout::Layout, sys::file::Contents};
 
 /// Where the kernel shows its BTF and that of its modules.
 pub(crate) const DIRECTORY: &str = "/sys/kernel/btf";
@@ -53,7 +53,7 @@ pub(crate) enum BtfError {
 
 /// The bytes of a BTF blob and where each type starts in them.
 pub(crate) struct Btf {
-    data: Vec<u8>,
+    data: Contents,
     strings: Range<usize>,
     /// Position of type `first_id + index`.
     positions: Vec<u32>,
@@ -151,16 +151,16 @@ impl Type<'_> {
 impl Btf {
     /// Read the running kernel's BTF.
     pub(crate) fn of_kernel() -> Result<Self, BtfError> {
-        Self::parse(fs::read(Path::new(DIRECTORY).join("vmlinux"))?, None)
+        Self::parse(Contents::of(&Path::new(DIRECTORY).join("vmlinux"))?, None)
     }
 
     /// Read the BTF of a loaded module on top of the kernel's.
     pub(crate) fn of_module(module: &str, kernel: Self) -> Result<Self, BtfError> {
-        Self::parse(fs::read(Path::new(DIRECTORY).join(module))?, Some(Box::new(kernel)))
+        Self::parse(Contents::of(&Path::new(DIRECTORY).join(module))?, Some(Box::new(kernel)))
     }
 
     /// Take the bytes of a BTF blob apart.
-    pub(crate) fn parse(data: Vec<u8>, base: Option<Box<Self>>) -> Result<Self, BtfError> {
+    pub(crate) fn parse(data: Contents, base: Option<Box<Self>>) -> Result<Self, BtfError> {
         let header = |at| u32_at(&data, at).map(|word| word as usize).ok_or(BtfError::Corrupt(at));
         if data.get(..2) != Some(&MAGIC.to_ne_bytes()) {
             return Err(BtfError::Magic);
@@ -275,7 +275,7 @@ pub(crate) fn tracepoint_arguments(name: &str) -> Result<Option<Vec<String>>, Bt
     let Some((_, found)) = btf.find(kind::TYPEDEF, &format!("btf_trace_{name}")) else { return Ok(None) };
     let (_, pointer) = btf.resolve(found.size_or_type)?;
     let (_, function) = btf.resolve(pointer.size_or_type)?;
-    let pointee = |id: u32| -> Result<String, BtfError> {
+    let struct_name = |id: u32| -> Result<String, BtfError> {
         let (_, argument) = btf.resolve(id)?;
         if argument.kind() != kind::PTR || argument.size_or_type == 0 {
             return Ok(String::new());
@@ -284,7 +284,7 @@ pub(crate) fn tracepoint_arguments(name: &str) -> Result<Option<Vec<String>>, Bt
         Ok(String::from_utf8_lossy(btf.string(target.name_offset)).into_owned())
     };
     // The first parameter is the kernel's own, programs do not get it.
-    function.parameters().skip(1).map(pointee).collect::<Result<_, _>>().map(Some)
+    function.parameters().skip(1).map(struct_name).collect::<Result<_, _>>().map(Some)
 }
 
 /// Where a function is described, and what a program needs to hang off it.

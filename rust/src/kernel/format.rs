@@ -4,7 +4,7 @@
 //! kernel that writes the records. Only where it leaves something open (how long the elements of an array are whose
 //! length is the name of a constant) does the type's name decide.
 //!
-//! Format: kernel/trace/trace_events.c, `f_show`.
+//! Format: `f_show` in `kernel/trace/trace_events.c`.
 
 mod declaration;
 mod expression;
@@ -247,7 +247,7 @@ fn once<T>(slot: &mut Option<T>, value: T, line: usize, what: &'static str) -> R
     }
 }
 
-/// Read `unsigned char common_flags;	offset:2;	size:1;	signed:0;`.
+/// Read `unsigned char common_flags; offset:2; size:1; signed:0;`; the kernel has tabs for the spaces.
 fn parse_field(text: &str, line: usize, names: &mut Names) -> Result<Field, FormatError> {
     // From the end: an anonymous struct has semicolons in its type.
     let (mut offset, mut size, mut signed) = (None, None, None);
@@ -303,24 +303,12 @@ fn excerpt(text: &str) -> String {
     text.chars().take(60).collect()
 }
 
-/// Take a tracepoint's ``format`` file apart.
+/// Take the text of a tracepoint's ``format`` file apart; imports numpy.
 ///
-/// Parameters
-/// ----------
-/// text
-///     What the file says.
-///
-/// Returns
-/// -------
-/// dict
-///     ``name``, ``id``, ``size`` (bytes with a fixed place), ``dtype`` (numpy, of those bytes), ``fields`` (a list
-///     of dicts in the kernel's order), ``format_string``, ``tables`` (names of values, in the kernel's order of
-///     precedence) and ``hints`` (``"hexadecimal"``, ``"octal"`` or ``"device"`` by field).
-///
-/// Raises
-/// ------
-/// ValueError
-///     If it is not a format; the message has line and cause.
+/// The answer has ``name``, ``id``, ``size`` (bytes with a fixed place), ``dtype`` (of those bytes), ``fields`` (a
+/// list of dicts in the kernel's order), ``format_string``, ``tables`` (names of values, in the kernel's order of
+/// precedence) and ``hints`` (``"hexadecimal"``, ``"octal"`` or ``"device"`` by field). Raises :class:`ValueError`
+/// with line and cause if the text is not a format.
 #[pyfunction]
 pub(crate) fn parse_format<'py>(py: Python<'py>, text: &str) -> PyResult<Bound<'py, PyDict>> {
     let format = Format::parse(text).map_err(|error| PyValueError::new_err(format!("parse format: {error}")))?;
@@ -390,7 +378,7 @@ mod tests {
     use super::{Format, FormatError, Hint, Kind};
     use crate::layout::{Field, Layout};
 
-    /// random:urandom_read as kernels before 5.18 had it.
+    /// `random:urandom_read` as kernels before 5.18 had it.
     const URANDOM_READ: &str = "name: urandom_read\nID: 1230\nformat:\n\
         \tfield:unsigned short common_type;\toffset:0;\tsize:2;\tsigned:0;\n\
         \tfield:int common_pid;\toffset:4;\tsize:4;\tsigned:1;\n\n\

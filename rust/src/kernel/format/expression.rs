@@ -26,6 +26,13 @@ struct Integer {
     signed: bool,
 }
 
+/// What a value is converted to.
+enum Cast {
+    To(Integer),
+    /// A type whose range is not known: the value is taken to fit.
+    Unknown,
+}
+
 const INT: Integer = Integer { bits: 32, signed: true };
 
 /// Bits of a field: `(field >> shift) & mask`.
@@ -160,9 +167,9 @@ impl<'a> Parser<'_, 'a> {
             Token::Character(byte) => Some(Value::Constant(INT.wrap(byte.into()))),
             Token::Sign("(") => {
                 let close = self.tokens.partner(start).filter(|close| *close < self.end)?;
-                if let Some(kind) = self.cast(start, close) {
+                if let Some(cast) = self.cast(start, close) {
                     self.position = close + 1;
-                    return Some(convert(self.unary()?, kind));
+                    return Some(convert(self.unary()?, cast));
                 }
                 let end = std::mem::replace(&mut self.end, close);
                 let value = self.binary(0);
@@ -195,9 +202,8 @@ impl<'a> Parser<'_, 'a> {
         }
     }
 
-    /// If these brackets hold a type's name and something to be converted follows, return the type; inside is
-    /// `None` for types whose range is not known.
-    fn cast(&self, open: usize, close: usize) -> Option<Option<Integer>> {
+    /// Return the type if these brackets hold its name and something to be converted follows.
+    fn cast(&self, open: usize, close: usize) -> Option<Cast> {
         let mut words = Vec::new();
         let mut pointer = false;
         for position in open + 1..close {
@@ -211,20 +217,20 @@ impl<'a> Parser<'_, 'a> {
         }
         let kind = if pointer { Some(Integer { bits: 64, signed: false }) } else { Integer::named(&words) };
         let follows = match self.tokens.get(close + 1).filter(|_| close + 1 < self.end)? {
-            Token::Sign("(" | "~" | "!") => true,
             // `(x) - 1` is a difference unless x is a type.
             Token::Sign("-" | "+") => kind.is_some(),
-            Token::Sign(_) | Token::Text(_) => false,
+            Token::Sign(sign) => matches!(*sign, "(" | "~" | "!"),
             Token::Word(_) | Token::Number(_) | Token::Character(_) => true,
+            Token::Text(_) => false,
         };
-        (follows && !words.is_empty()).then_some(kind)
+        (follows && !words.is_empty()).then(|| kind.map_or(Cast::Unknown, Cast::To))
     }
 }
 
-fn convert(value: Value<'_>, kind: Option<Integer>) -> Value<'_> {
-    match (value, kind) {
-        (Value::Constant(constant), Some(kind)) => Value::Constant(kind.wrap(constant.value)),
-        (Value::Reference(reference), Some(kind)) if kind.bits < 32 => {
+fn convert(value: Value<'_>, cast: Cast) -> Value<'_> {
+    match (value, cast) {
+        (Value::Constant(constant), Cast::To(kind)) => Value::Constant(kind.wrap(constant.value)),
+        (Value::Reference(reference), Cast::To(kind)) if kind.bits < 32 => {
             let bits = (1 << kind.bits) - 1;
             Value::Reference(Reference { mask: Some(reference.mask.unwrap_or(u64::MAX) & bits), ..reference })
         }

@@ -89,7 +89,9 @@ fn table(tokens: &Tokens<'_>, position: usize, fields: &HashMap<&str, &Field>) -
             unresolved.push(((*enumerator).to_owned(), name));
         }
     }
-    Some(Table { field: field.name.clone(), shift, mask, delimiter, values, unresolved })
+    // Some have no entry at all (kvm:kvm_inj_exception), or none without an enumerator in an expression.
+    let empty = values.is_empty() && unresolved.is_empty();
+    (!empty).then(|| Table { field: field.name.clone(), shift, mask, delimiter, values, unresolved })
 }
 
 /// Divide `{ value, "NAME" }`.

@@ -1,0 +1,66 @@
+"""disksnoop: every request to a disk, its size and how long it took."""
+
+from __future__ import annotations
+
+from rtrace.shapes.tracepoint_latency import tracepoint_latency
+from rtrace.typing_light import overload
+
+TYPE_CHECKING = False  # saves the import of typing
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from rtrace.shapes.recording import Recording
+    from rtrace.trace import Trace
+
+START, END = "block:block_rq_issue", "block:block_rq_complete"
+KEY = ("dev", "sector")
+FIELDS = ("dev", "sector", "bytes", "rwbs")
+
+
+@overload
+def disksnoop(*, duration: float, key: str | Sequence[str] = ..., **options: Any) -> Trace: ...
+
+
+@overload
+def disksnoop(*, duration: None = ..., key: str | Sequence[str] = ..., **options: Any) -> Recording: ...
+
+
+def disksnoop(*, duration: float | None = None, key: str | Sequence[str] = KEY, **options: Any) -> Trace | Recording:
+    """Record requests to disks: from when a driver gets one to when it is done.
+
+    Takes the options of :func:`~rtrace.tracepoint_latency`, and raises and returns what it does.
+
+    Parameters
+    ----------
+    duration
+        Seconds to record; None returns the running recording.
+    key
+        What tells requests under way apart: ``("dev", "sector")``; ``"request"`` for the kernel's own pointer, which
+        is exact also for flushes, which all have sector 0; or ``"dev"``, which confuses requests of one disk that are
+        under way together: all but the last of them are lost, and counted as ``starts_overwritten``.
+    **options
+        As of :func:`~rtrace.tracepoint_latency`.
+
+    Returns
+    -------
+    Trace or Recording
+        One record for each request: ``latency_ns``, ``dev`` (kernel dev_t), ``sector`` (of 512 bytes), ``bytes``,
+        ``rwbs`` (what it is: R, W, D discard, F flush; S sync, M metadata), and the task that issued it.
+
+    Raises
+    ------
+    PrivilegeError
+        Without CAP_BPF and CAP_PERFMON, or where tracefs cannot be read.
+
+    Notes
+    -----
+    Kernel: 5.10 or newer. ``pid`` and ``comm`` are those of the task that issued the request, which for writes is
+    often the kernel's own thread that writes pages back.
+
+    Examples
+    --------
+    >>> requests = rtrace.disksnoop(duration=5)  # doctest: +SKIP
+    >>> requests.histogram("latency_ns", by="rwbs").print()  # doctest: +SKIP
+    """
+    return tracepoint_latency(START, END, key=key, duration=duration, fields=FIELDS, tool="disksnoop", **options)
