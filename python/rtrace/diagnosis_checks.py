@@ -21,7 +21,7 @@ from rtrace.errors import (
     VerifierError,
 )
 from rtrace.shapes import mechanisms, targets
-from rtrace.shapes.function_latency import Options
+from rtrace.shapes.latency_options import Options
 
 TYPE_CHECKING = False  # saves the import of typing
 if TYPE_CHECKING:

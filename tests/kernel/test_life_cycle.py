@@ -140,3 +140,25 @@ def test_two_measurements_at_once_do_not_disturb_each_other() -> None:
         after_one, after_two = one.snapshot().total, two.snapshot().total
     assert after_one - before_one >= 101
     assert after_two - before_two >= 101
+
+
+def test_without_btf_the_error_says_so_and_auto_goes_on() -> None:
+    """The kernel's BTF hidden from one process, in a mount namespace of its own."""
+    code = """
+import rtrace
+try:
+    rtrace.vfsreadlat(mechanism="fentry", duration=1)
+except (rtrace.BtfError, rtrace.NotSupportedError) as error:
+    print(type(error).__name__, "|", error, "|", error.hint)
+with rtrace.vfsreadlat() as measurement:
+    print(measurement.mechanism, list(measurement.refused))
+"""
+    hidden = 'mount -t tmpfs none /sys/kernel/btf && exec "$0" -c "$1"'
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", hidden, sys.executable, code], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    refusal, chosen = done.stdout.splitlines()
+    assert refusal.startswith("BtfError | BTF of `vmlinux`: cannot read it")
+    assert "CONFIG_DEBUG_INFO_BTF" in refusal
+    assert chosen.split()[0] in {"kprobe", "syscall"}

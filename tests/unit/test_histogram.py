@@ -437,7 +437,7 @@ class TestFile:
             try:
                 assert Histogram.load(path) == hist
             except TraceFormatError as error:
-                assert str(path) in str(error)  # noqa: PT017  # some bytes, such as a time stamp, do not matter
+                assert str(path) in str(error)  # some bytes, such as a time stamp, do not matter
 
     @pytest.mark.parametrize(
         ("arrays", "message"),

@@ -3,7 +3,7 @@
 use aya_ebpf::{Global, helpers::bpf_get_current_comm};
 use rtrace_common::entry::{ALTERNATIVES, CONDITIONS, Condition, operator, source};
 
-use crate::{Task, cpu, element, entry::Entry, part};
+use crate::{cpu, element, entry::Entry, part, tasks::Task};
 
 /// The conditions of a filter, one alternative after the other.
 pub type Table = [Condition; ALTERNATIVES * CONDITIONS];

@@ -8,7 +8,7 @@
 use aya_ebpf::{
     EbpfContext, Global,
     bindings::BPF_NOEXIST,
-    btf_maps::{CgroupArray, HashMap, PerCpuArray, PerCpuHashMap, RingBuf},
+    btf_maps::{HashMap, PerCpuArray, PerCpuHashMap, RingBuf},
     helpers::{bpf_get_current_comm, bpf_probe_read_kernel},
     macros::{btf_map, fentry, fexit, kprobe, kretprobe, raw_tracepoint, tracepoint},
     programs::{FEntryContext, FExitContext, ProbeContext, RawTracePointContext, RetProbeContext, TracePointContext},
@@ -18,20 +18,14 @@ use rtrace_common::{
     log2::{self, Histogram},
 };
 use rtrace_programs::{
-    Task, add,
+    add,
     calls::{self, Returned},
-    cpu, frame, now_ns, passes, ring,
+    count, cpu, frame, now_ns, ring,
     task_storage::TaskStorage,
+    tasks::{Task, is_target},
     thread_key,
 };
 
-#[unsafe(no_mangle)]
-static TARGET_PID: Global<u32> = Global::new(0);
-#[unsafe(no_mangle)]
-static TARGET_TID: Global<u32> = Global::new(0);
-/// Whether only tasks under the cgroup in `TARGET_CGROUPS` count.
-#[unsafe(no_mangle)]
-static FILTER_CGROUP: Global<u32> = Global::new(0);
 #[unsafe(no_mangle)]
 static MIN_LATENCY_NS: Global<u64> = Global::new(0);
 /// Length of the histogram's unit.
@@ -61,8 +55,6 @@ static TASK_STARTS: TaskStorage<Starts> = TaskStorage::new();
 static HISTOGRAM: PerCpuArray<Histogram, 1> = PerCpuArray::new();
 #[btf_map]
 static GROUPS: PerCpuHashMap<Group, Histogram, 1024> = PerCpuHashMap::new();
-#[btf_map]
-static TARGET_CGROUPS: CgroupArray<1> = CgroupArray::new();
 #[btf_map]
 static LOSSES: PerCpuArray<Losses, 1> = PerCpuArray::new();
 #[btf_map]
@@ -150,7 +142,7 @@ fn enter(frame: u64) {
     if uses_task_storage() {
         match TASK_STARTS.of_current_or_new() {
             Some(starts) => begin(starts, frame),
-            None => count_loss(|losses| &mut losses.starts_not_stored, 1),
+            None => count(&LOSSES, |losses| &mut losses.starts_not_stored, 1),
         }
     } else if let Some(starts) = STARTS.get_ptr_mut(thread_key()) {
         // SAFETY: only the thread itself writes its entry.
@@ -159,7 +151,7 @@ fn enter(frame: u64) {
         let mut starts = Starts { depth: 0, calls: [Start { frame: 0, ts_ns: 0 }; NESTING] };
         begin(&mut starts, frame);
         if STARTS.insert(thread_key(), starts, 0).is_err() {
-            count_loss(|losses| &mut losses.starts_not_stored, 1);
+            count(&LOSSES, |losses| &mut losses.starts_not_stored, 1);
         }
     }
 }
@@ -168,7 +160,7 @@ fn enter(frame: u64) {
 fn begin(starts: &mut Starts, frame: u64) {
     let missed = calls::push(starts, Start { frame, ts_ns: now_ns() });
     if missed > 0 {
-        count_loss(|losses| &mut losses.returns_missed, missed);
+        count(&LOSSES, |losses| &mut losses.returns_missed, missed);
     }
 }
 
@@ -183,21 +175,21 @@ fn leave<const PREEMPTIBLE: bool>(frame: u64, returned: impl FnOnce() -> i64) {
         return;
     }
     if call.missed > 0 {
-        count_loss(|losses| &mut losses.returns_missed, call.missed);
+        count(&LOSSES, |losses| &mut losses.returns_missed, call.missed);
     }
     let latency_ns = ended_ns - call.started_ns;
     if latency_ns < MIN_LATENCY_NS.load() {
-        observe(|observed| &mut observed.below_minimum);
+        count(&OBSERVED, |observed| &mut observed.below_minimum, 1);
         return;
     }
     let Some(histogram) = histogram() else {
-        count_loss(|losses| &mut losses.groups_full, 1);
+        count(&LOSSES, |losses| &mut losses.groups_full, 1);
         return;
     };
     add::<PREEMPTIBLE>(&mut histogram.counts[log2::slot(latency_ns, UNIT_NS.load())], 1);
     add::<PREEMPTIBLE>(&mut histogram.sum_ns, latency_ns);
     if call.nested {
-        observe(|observed| &mut observed.nested);
+        count(&OBSERVED, |observed| &mut observed.nested, 1);
     }
     if RECORD_CALLS.load() != 0 {
         record(ended_ns, latency_ns, returned());
@@ -260,7 +252,7 @@ fn group(by: u32) -> Group {
 #[inline(always)]
 fn record(ts_ns: u64, latency_ns: u64, return_value: i64) {
     let Some(mut entry) = EVENTS.reserve(0) else {
-        count_loss(|losses| &mut losses.records_lost, 1);
+        count(&LOSSES, |losses| &mut losses.records_lost, 1);
         return;
     };
     let task = Task::current();
@@ -277,29 +269,6 @@ fn record(ts_ns: u64, latency_ns: u64, return_value: i64) {
 }
 
 #[inline(always)]
-fn is_target() -> bool {
-    passes(&TARGET_PID, || Task::current().pid)
-        && passes(&TARGET_TID, || Task::current().tid)
-        && (FILTER_CGROUP.load() == 0 || TARGET_CGROUPS.current_task_under_cgroup(0) == Ok(true))
-}
-
-#[inline(always)]
 fn uses_task_storage() -> bool {
     STORAGE.load() == Storage::Task as u32
-}
-
-#[inline(always)]
-fn count_loss(counter: impl FnOnce(&mut Losses) -> &mut u64, amount: u64) {
-    if let Some(losses) = LOSSES.get_ptr_mut(0) {
-        // SAFETY: this CPU's own value.
-        add::<true>(counter(unsafe { &mut *losses }), amount);
-    }
-}
-
-#[inline(always)]
-fn observe(counter: impl FnOnce(&mut Observed) -> &mut u64) {
-    if let Some(observed) = OBSERVED.get_ptr_mut(0) {
-        // SAFETY: this CPU's own value.
-        add::<true>(counter(unsafe { &mut *observed }), 1);
-    }
 }

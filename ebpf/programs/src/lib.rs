@@ -11,46 +11,15 @@ pub mod filter;
 pub mod frame;
 pub mod ring;
 pub mod task_storage;
+pub mod tasks;
 
 use core::arch::asm;
 
 use aya_ebpf::{
     Global,
-    bindings::bpf_pidns_info,
-    helpers::{bpf_get_current_pid_tgid, bpf_get_ns_current_pid_tgid, bpf_get_smp_processor_id, bpf_ktime_get_ns},
+    btf_maps::PerCpuArray,
+    helpers::{bpf_get_current_pid_tgid, bpf_get_smp_processor_id, bpf_ktime_get_ns},
 };
-
-/// The identity of the current task in rtrace's words.
-#[derive(Clone, Copy)]
-pub struct Task {
-    /// Process (the kernel's tgid).
-    pub pid: u32,
-    /// Thread (the kernel's pid).
-    pub tid: u32,
-}
-
-/// Device and inode of the pid namespace that rtrace runs in; 0 for the kernel's first one.
-///
-/// In a container the numbers that users know are those of their namespace.
-#[unsafe(no_mangle)]
-pub static PID_NAMESPACE: Global<[u64; 2]> = Global::new([0; 2]);
-
-impl Task {
-    /// Return who runs now; all 0 for a task outside rtrace's pid namespace.
-    #[inline(always)]
-    pub fn current() -> Self {
-        let [device, inode] = PID_NAMESPACE.load();
-        if inode == 0 {
-            let both = bpf_get_current_pid_tgid();
-            return Self { pid: (both >> 32) as u32, tid: both as u32 };
-        }
-        let mut seen = bpf_pidns_info { pid: 0, tgid: 0 };
-        let size = size_of::<bpf_pidns_info>() as u32;
-        // SAFETY: the helper writes to the variable or leaves it zeroed.
-        unsafe { bpf_get_ns_current_pid_tgid(device, inode, &raw mut seen, size) };
-        Self { pid: seen.tgid, tid: seen.pid }
-    }
-}
 
 /// Return the thread's number in the kernel's own view: a key that no namespace changes.
 #[inline(always)]
@@ -70,13 +39,6 @@ pub fn now_ns() -> u64 {
 pub fn cpu() -> u32 {
     // SAFETY: has no preconditions.
     unsafe { bpf_get_smp_processor_id() }
-}
-
-/// Return whether `value` passes a filter that is off when it is 0.
-#[inline(always)]
-pub fn passes(filter: &Global<u32>, value: impl FnOnce() -> u32) -> bool {
-    let wanted = filter.load();
-    wanted == 0 || wanted == value()
 }
 
 /// Return where element `index` of a global array is.
@@ -110,6 +72,15 @@ pub fn add<const PREEMPTIBLE: bool>(counter: &mut u64, amount: u64) {
         unsafe { asm!("lock *(u64 *)({0} + 0) += {1}", in(reg) core::ptr::from_mut(counter), in(reg) amount) };
     } else {
         *counter += amount;
+    }
+}
+
+/// Add to one of the counters that this CPU keeps in a map.
+#[inline(always)]
+pub fn count<T>(counters: &PerCpuArray<T, 1>, counter: impl FnOnce(&mut T) -> &mut u64, amount: u64) {
+    if let Some(values) = counters.get_ptr_mut(0) {
+        // SAFETY: this CPU's own value.
+        add::<true>(counter(unsafe { &mut *values }), amount);
     }
 }
 

@@ -4,7 +4,7 @@
 
 use aya_ebpf::{
     EbpfContext, Global,
-    btf_maps::{CgroupArray, PerCpuArray, RingBuf},
+    btf_maps::{PerCpuArray, RingBuf},
     helpers::bpf_get_current_comm,
     macros::{btf_map, tracepoint},
     programs::TracePointContext,
@@ -13,15 +13,13 @@ use rtrace_common::{
     entry::{ALTERNATIVES, CONDITIONS, Condition, SEGMENTS, Segment},
     tracepoint_events::{EventLosses, EventsObserved, Header},
 };
-use rtrace_programs::{Task, add, cpu, entry::Entry, filter, now_ns, passes, ring};
+use rtrace_programs::{
+    count, cpu,
+    entry::Entry,
+    filter, now_ns, ring,
+    tasks::{Task, is_target},
+};
 
-#[unsafe(no_mangle)]
-static TARGET_PID: Global<u32> = Global::new(0);
-#[unsafe(no_mangle)]
-static TARGET_TID: Global<u32> = Global::new(0);
-/// Whether only tasks under the cgroup in `TARGET_CGROUPS` count.
-#[unsafe(no_mangle)]
-static FILTER_CGROUP: Global<u32> = Global::new(0);
 #[unsafe(no_mangle)]
 static FILTER: Global<filter::Table> = Global::new([Condition::NONE; ALTERNATIVES * CONDITIONS]);
 #[unsafe(no_mangle)]
@@ -36,8 +34,6 @@ static WAKEUP_BYTES: Global<u64> = Global::new(0);
 #[btf_map]
 static EVENTS: RingBuf<Header, { 1 << 22 }> = RingBuf::new();
 #[btf_map]
-static TARGET_CGROUPS: CgroupArray<1> = CgroupArray::new();
-#[btf_map]
 static LOSSES: PerCpuArray<EventLosses, 1> = PerCpuArray::new();
 #[btf_map]
 static OBSERVED: PerCpuArray<EventsObserved, 1> = PerCpuArray::new();
@@ -51,21 +47,15 @@ fn tpev_hit(ctx: TracePointContext) -> u32 {
 
 #[inline(always)]
 fn hit(entry: Entry) {
-    let Some(observed) = OBSERVED.get_ptr_mut(0) else { return };
-    // SAFETY: this CPU's own value.
-    let observed = unsafe { &mut *observed };
-    add::<true>(&mut observed.hits, 1);
+    count(&OBSERVED, |observed| &mut observed.hits, 1);
     let task = Task::current();
-    if !is_target(task) || !filter::passes(&FILTER, entry, task) {
-        add::<true>(&mut observed.filtered, 1);
+    if !is_target() || !filter::passes(&FILTER, entry, task) {
+        count(&OBSERVED, |observed| &mut observed.filtered, 1);
         return;
     }
     // SAFETY: a ring buffer's own size limits what can be asked for; the bytes are all written or zeroed below.
     let Some(record) = (unsafe { ring::reserve(&EVENTS, RECORD_BYTES.load()) }) else {
-        if let Some(losses) = LOSSES.get_ptr_mut(0) {
-            // SAFETY: this CPU's own value.
-            add::<true>(unsafe { &mut (*losses).records_lost }, 1);
-        }
+        count(&LOSSES, |losses| &mut losses.records_lost, 1);
         return;
     };
     let header = Header {
@@ -82,11 +72,4 @@ fn hit(entry: Entry) {
         entry.copy(&SEGMENTS_COPIED, record.add(size_of::<Header>()));
         ring::submit(record, ring::submit_flags(&EVENTS, &WAKEUP_BYTES));
     }
-}
-
-#[inline(always)]
-fn is_target(task: Task) -> bool {
-    passes(&TARGET_PID, || task.pid)
-        && passes(&TARGET_TID, || task.tid)
-        && (FILTER_CGROUP.load() == 0 || TARGET_CGROUPS.current_task_under_cgroup(0) == Ok(true))
 }

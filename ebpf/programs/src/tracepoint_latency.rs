@@ -5,7 +5,7 @@
 use aya_ebpf::{
     EbpfContext, Global,
     bindings::{BPF_ANY, BPF_NOEXIST},
-    btf_maps::{CgroupArray, HashMap, PerCpuArray, RingBuf},
+    btf_maps::{HashMap, PerCpuArray, RingBuf},
     helpers::bpf_get_current_comm,
     macros::{btf_map, raw_tracepoint, tracepoint},
     programs::{RawTracePointContext, TracePointContext},
@@ -16,15 +16,13 @@ use rtrace_common::{
         Begun, KEY_PARTS, Key, KeyPart, LatencyHeader, LatencyLosses, LatencyObserved, MAX_CARRIED, PointerCheck,
     },
 };
-use rtrace_programs::{Task, add, cpu, element, entry::Entry, filter, now_ns, part, passes, ring};
+use rtrace_programs::{
+    count, cpu, element,
+    entry::Entry,
+    filter, now_ns, part, ring,
+    tasks::{Task, is_target},
+};
 
-#[unsafe(no_mangle)]
-static TARGET_PID: Global<u32> = Global::new(0);
-#[unsafe(no_mangle)]
-static TARGET_TID: Global<u32> = Global::new(0);
-/// Whether only tasks under the cgroup in `TARGET_CGROUPS` count; the start's task decides.
-#[unsafe(no_mangle)]
-static FILTER_CGROUP: Global<u32> = Global::new(0);
 /// What starts must meet.
 #[unsafe(no_mangle)]
 static FILTER: Global<filter::Table> = Global::new([Condition::NONE; ALTERNATIVES * CONDITIONS]);
@@ -69,8 +67,6 @@ static POINTERS: PerCpuArray<[u64; 2], 1> = PerCpuArray::new();
 static SCRATCH: PerCpuArray<Begun, 1> = PerCpuArray::new();
 #[btf_map]
 static EVENTS: RingBuf<LatencyHeader, { 1 << 22 }> = RingBuf::new();
-#[btf_map]
-static TARGET_CGROUPS: CgroupArray<1> = CgroupArray::new();
 #[btf_map]
 static LOSSES: PerCpuArray<LatencyLosses, 1> = PerCpuArray::new();
 #[btf_map]
@@ -121,15 +117,15 @@ fn remember_pointer(side: usize, pointer: u64) {
 
 #[inline(always)]
 fn start(entry: Entry) {
-    observe(|observed| &mut observed.starts);
+    count(&OBSERVED, |observed| &mut observed.starts, 1);
     let task = Task::current();
-    if !is_target(task) || !filter::passes(&FILTER, entry, task) {
-        observe(|observed| &mut observed.filtered);
+    if !is_target() || !filter::passes(&FILTER, entry, task) {
+        count(&OBSERVED, |observed| &mut observed.filtered, 1);
         return;
     }
     let Some(begun) = SCRATCH.get_ptr_mut(0) else { return };
     let Some(key) = key_of(entry, &START_KEY, 0) else {
-        count_loss(|losses| &mut losses.keys_mismatched);
+        count(&LOSSES, |losses| &mut losses.keys_mismatched, 1);
         return;
     };
     // SAFETY: this CPU's own value; tracepoint programs are not preempted, and the segments fit what is carried.
@@ -143,10 +139,10 @@ fn start(entry: Entry) {
             return;
         }
         if STARTS.get_ptr(key).is_none() {
-            count_loss(|losses| &mut losses.starts_not_stored);
+            count(&LOSSES, |losses| &mut losses.starts_not_stored, 1);
             return;
         }
-        count_loss(|losses| &mut losses.starts_overwritten);
+        count(&LOSSES, |losses| &mut losses.starts_overwritten, 1);
         let _ = STARTS.insert(key, &*begun, u64::from(BPF_ANY));
     }
 }
@@ -154,19 +150,19 @@ fn start(entry: Entry) {
 #[inline(always)]
 fn end(entry: Entry) {
     let ended_ns = now_ns();
-    observe(|observed| &mut observed.ends);
+    count(&OBSERVED, |observed| &mut observed.ends, 1);
     let Some(key) = key_of(entry, &END_KEY, 1) else {
-        count_loss(|losses| &mut losses.keys_mismatched);
+        count(&LOSSES, |losses| &mut losses.keys_mismatched, 1);
         return;
     };
     let Some(begun) = STARTS.get_ptr(key) else {
-        observe(|observed| &mut observed.ends_unmatched);
+        count(&OBSERVED, |observed| &mut observed.ends_unmatched, 1);
         return;
     };
     // SAFETY: nobody else removes a start than the end with its key.
     let latency_ns = ended_ns - unsafe { (*begun).ts_ns };
     if latency_ns < MIN_LATENCY_NS.load() {
-        observe(|observed| &mut observed.below_minimum);
+        count(&OBSERVED, |observed| &mut observed.below_minimum, 1);
     } else {
         // SAFETY: as above.
         unsafe { record(entry, begun, ended_ns, latency_ns) };
@@ -178,7 +174,7 @@ fn end(entry: Entry) {
 unsafe fn record(entry: Entry, begun: *const Begun, ts_ns: u64, latency_ns: u64) {
     // SAFETY: the size is a global; the record is submitted below.
     let Some(record) = (unsafe { ring::reserve(&EVENTS, RECORD_BYTES.load()) }) else {
-        count_loss(|losses| &mut losses.records_lost);
+        count(&LOSSES, |losses| &mut losses.records_lost, 1);
         return;
     };
     let carried_bytes = CARRIED_BYTES.load() as usize;
@@ -244,27 +240,4 @@ fn take_pointer(entry: Entry, side: usize) -> Option<u64> {
     let found = Entry::at(pointer).integer(u64::from(check.behind), check.size as u8, false);
     // The kernel shows 0 where there is no such number.
     if told == found || told == 0 { Some(pointer) } else { None }
-}
-
-#[inline(always)]
-fn is_target(task: Task) -> bool {
-    passes(&TARGET_PID, || task.pid)
-        && passes(&TARGET_TID, || task.tid)
-        && (FILTER_CGROUP.load() == 0 || TARGET_CGROUPS.current_task_under_cgroup(0) == Ok(true))
-}
-
-#[inline(always)]
-fn count_loss(counter: impl FnOnce(&mut LatencyLosses) -> &mut u64) {
-    if let Some(losses) = LOSSES.get_ptr_mut(0) {
-        // SAFETY: this CPU's own value.
-        add::<true>(counter(unsafe { &mut *losses }), 1);
-    }
-}
-
-#[inline(always)]
-fn observe(counter: impl FnOnce(&mut LatencyObserved) -> &mut u64) {
-    if let Some(observed) = OBSERVED.get_ptr_mut(0) {
-        // SAFETY: this CPU's own value.
-        add::<true>(counter(unsafe { &mut *observed }), 1);
-    }
 }

@@ -40,6 +40,24 @@ class Parser(argparse.ArgumentParser):
         raise CommandError(message, hint=f"`{self.prog} --help` lists what it takes", exit_code=2)
 
 
+def add_task_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say whose activity counts."""
+    parser.add_argument("-p", "--pid", type=positive, help="only this process")
+    parser.add_argument("-t", "--tid", type=positive, help="only this thread")
+    parser.add_argument("--cgroup", metavar="PATH", help="only this cgroup (version 2) and those below it")
+
+
+def check_name(target: str) -> None:
+    """Refuse what is not the name of a tracepoint."""
+    from rtrace import tracepoints  # noqa: PLC0415  # not for a command line that is wrong
+
+    try:
+        tracepoints.split(target)
+    except ValueError as error:
+        hint = "`rtrace list PATTERN` lists the kernel's tracepoints"
+        raise CommandError(str(error), hint=hint, exit_code=2) from error
+
+
 def seconds(text: str) -> float:
     """Read a time: seconds, or a number with its unit such as ``10us``."""
     number = text.rstrip("nums")

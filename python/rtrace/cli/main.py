@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import types
 
 # Each is a module of this package, with a docstring that is its help, and a function `main`.
-COMMANDS = ("vfsreadlat", "funclatency", "functions", "report", "doctor")
+COMMANDS = ("vfsreadlat", "funclatency", "trace", "list", "format", "functions", "report", "doctor")
 
 # What a shell reports of a program that SIGPIPE ended.
 BROKEN_PIPE = 141

@@ -4,16 +4,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
-import os
 import sys
 import time
-import warnings
 
-from rtrace.cli.arguments import positive, seconds, span
+from rtrace.cli.arguments import add_task_options, positive, seconds, span
 from rtrace.cli.stop import Stop
-from rtrace.errors import CommandError, LostEventsWarning, RtraceError
+from rtrace.cli.talk import Progress, check_output, is_terminal, plain_warnings, say
+from rtrace.errors import CommandError, RtraceError
 
 TYPE_CHECKING = False  # saves the import of typing
 if TYPE_CHECKING:
@@ -25,23 +23,18 @@ if TYPE_CHECKING:
 
 INTERVAL = 5.0
 GREETING = "Tracing... Hit Ctrl-C to end."
-# Seconds between two updates of the progress line.
-TICK = 0.2
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of every measurement of latencies."""
-    from rtrace.shapes.function_latency import GROUP_BY, UNIT_NS  # noqa: PLC0415  # for measuring only
-    from rtrace.shapes.mechanisms import ORDER  # noqa: PLC0415
+    from rtrace.shapes.latency_options import GROUP_BY, MECHANISMS, UNIT_NS  # noqa: PLC0415  # for measuring only
 
-    ways, splits = ("auto", *ORDER), tuple(filter(None, GROUP_BY))
+    ways, splits = ("auto", *MECHANISMS), tuple(filter(None, GROUP_BY))
     add = parser.add_argument
     add("interval", nargs="?", type=span, help="seconds between histograms (5)")
     add("count", nargs="?", type=positive, help="number of histograms (no end)")
     add("-d", "--duration", type=span, metavar="SECONDS", help="measure so long in all, then end")
-    add("-p", "--pid", type=positive, help="only this process")
-    add("-t", "--tid", type=positive, help="only this thread")
-    add("--cgroup", metavar="PATH", help="only this cgroup (version 2) and those below it")
+    add_task_options(parser)
     add("--min-latency", type=seconds, metavar="TIME", help="only calls at least so long: 0.001, 1ms, 10us")
     add("--by", choices=splits, metavar="WHAT", help=f"one histogram for each {' or '.join(splits)}")
     add("--unit", choices=tuple(UNIT_NS), default="us", help=f"of the histogram: {', '.join(UNIT_NS)} (us)")
@@ -120,61 +113,3 @@ def announce(measurement: FunctionLatency, arguments: argparse.Namespace) -> Non
         print(GREETING, flush=True)
     elif terminal or arguments.verbose:
         print(GREETING, file=sys.stderr, flush=True)
-
-
-def say(text: str) -> None:
-    """Print a remark to standard error, in lines that fit."""
-    import textwrap  # noqa: PLC0415  # on the way of a start only if somebody is there to read
-
-    print(textwrap.fill(text, 79, subsequent_indent="  ", break_long_words=False), file=sys.stderr)
-
-
-def is_terminal() -> bool:
-    """Whether somebody reads what goes to standard error."""
-    return sys.stderr is not None and sys.stderr.isatty()
-
-
-class Progress:
-    """The line that tells how far a measurement of known duration has come; on a terminal only."""
-
-    def __init__(self, start: float, end: float) -> None:
-        self._start = start
-        self._end = end
-        self._shown = end < math.inf and is_terminal()
-
-    def wait(self, stop: Stop, until: float) -> bool:
-        """Wait until then, or until there is reason to stop; return which."""
-        if not self._shown:
-            return stop.wait(until)
-        try:
-            while not (stopped := stop.wait(min(until, time.monotonic() + TICK))) and time.monotonic() < until:
-                passed = time.monotonic() - self._start
-                print(f"\r{passed:.1f} of {self._end - self._start:g} s", end="", file=sys.stderr, flush=True)
-        finally:
-            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
-        return stopped
-
-
-@contextlib.contextmanager
-def plain_warnings() -> Iterator[None]:
-    """Print warnings of losses for people, every one, and without Python's source line."""
-
-    def show_warning(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
-        name = "" if issubclass(category, LostEventsWarning) else f"{category.__name__}: "
-        print(f"warning: {name}{message}", file=sys.stderr)
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("always", LostEventsWarning)
-        warnings.showwarning = show_warning
-        yield
-
-
-def check_output(path: str) -> None:
-    """Refuse a file that cannot be written before an hour is spent on what belongs there."""
-    folder = os.path.dirname(os.path.abspath(path))
-    if not os.path.isdir(folder):
-        message = f"save to `{path}`: no such folder"
-        raise CommandError(message)
-    if os.path.isdir(path) or not os.access(folder, os.W_OK):
-        message = f"save to `{path}`: it is a folder" if os.path.isdir(path) else f"save to `{path}`: not allowed"
-        raise CommandError(message)

@@ -20,24 +20,36 @@ WAYS_TO_STOP = (signal.SIGINT, signal.SIGTERM)
 class Stop:
     """While entered, SIGINT and SIGTERM end the wait; a second one ends everything, with KeyboardInterrupt."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, watch_output: bool = True) -> None:
         self.asked = False
+        # Whether nobody reads our output any more; not found out by a command that prints nothing.
+        self.unread = False
+        self._watch_output = watch_output
 
     def wait(self, until: float) -> bool:
         """Wait until that time of ``time.monotonic``; return whether there is reason to stop.
 
         That is a signal, or that nobody reads our output any more.
         """
-        while not self.asked:
+        while not (self.asked or self.unread):
             remaining = until - time.monotonic()
             if remaining <= 0:
                 return False
             # In whole milliseconds, rounded up so as not to turn in circles; a day at most, to fit the system call.
-            for descriptor, _ in self._poll.poll(math.ceil(min(remaining, 86_400) * 1000)):
-                if descriptor != self._reader:
-                    return True
-                os.read(self._reader, 64)
+            self._look(math.ceil(min(remaining, 86_400) * 1000))
         return True
+
+    def has_reason(self) -> bool:
+        """Return whether there is reason to stop, without waiting."""
+        self._look(0)
+        return self.asked or self.unread
+
+    def _look(self, milliseconds: int) -> None:
+        for descriptor, _ in self._poll.poll(milliseconds):
+            if descriptor == self._reader:
+                os.read(self._reader, 64)
+            else:
+                self.unread = True
 
     def _handle(self, number: int, frame: types.FrameType | None) -> None:
         if self.asked:
@@ -50,7 +62,7 @@ class Stop:
         os.set_blocking(self._writer, False)
         self._poll = select.poll()
         self._poll.register(self._reader, select.POLLIN)
-        if sys.__stdout__ is not None:
+        if self._watch_output and sys.__stdout__ is not None:
             # Asked for nothing, the kernel still tells when the reading end of a pipe is gone.
             self._poll.register(sys.__stdout__.fileno(), 0)
         self._woken = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)

@@ -11,136 +11,29 @@ import time
 import warnings
 from datetime import UTC, datetime
 
-from rtrace.errors import ClosedError, LostEventsWarning
+from rtrace.errors import LostEventsWarning
 from rtrace.shapes import mechanisms, targets
+from rtrace.shapes.latency_options import LONGEST, RING_BYTES, Options
+from rtrace.shapes.owner import Owner
 from rtrace.typing_light import overload
 
 TYPE_CHECKING = False  # saves the import of typing
 if TYPE_CHECKING:
-    import types
     from collections.abc import Iterator
-    from typing import Literal, Self
 
     import numpy as np
     from numpy.typing import NDArray
 
-    from rtrace import _rtrace
     from rtrace.errors import RtraceError
     from rtrace.histogram import Histogram, Unit
+    from rtrace.shapes.latency_options import GroupBy, Mechanism
     from rtrace.shapes.session import Session
-
-    Mechanism = Literal["auto", "fentry", "kprobe", "syscall"]
-    GroupBy = Literal["pid", "tid", "comm", "cpu"]
 
 
 __all__ = ["FunctionLatency", "function_latency"]
 
-UNIT_NS = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
-# The values of enum GroupBy in ebpf/common/src/function_latency.rs.
-GROUP_BY = {None: 0, "pid": 1, "tid": 2, "comm": 3, "cpu": 4}
-# Longest that a clock of nanoseconds in 64 bits can count, in seconds: more than 292 years.
-LONGEST = 2**63 / 1e9
-# Smallest ring buffer that the kernel accepts: one page.
-NO_RECORDS = os.sysconf("SC_PAGE_SIZE")
-# Room for 64 thousand calls.
-RING_BYTES = 4 << 20
-# The reader is woken when this part of the ring is full; it also looks by itself.
-WAKEUP_PART = 8
 
-
-class Options:
-    """What to measure and how; refuses what cannot be measured before anything is asked of the kernel."""
-
-    __slots__ = (
-        "by",
-        "max_groups",
-        "mechanism",
-        "min_latency",
-        "records",
-        "ring_bytes",
-        "target",
-        "tasks",
-        "tool",
-        "unit",
-    )
-
-    def __init__(  # noqa: PLR0913  # the keyword-only options of function_latency
-        self,
-        *,
-        target: str,
-        mechanism: Mechanism = "auto",
-        unit: Unit = "us",
-        tasks: targets.Tasks | None = None,
-        min_latency: float | None = None,
-        by: GroupBy | None = None,
-        max_groups: int = 1024,
-        records: bool = False,
-        ring_bytes: int = RING_BYTES,
-        tool: str = "function_latency",
-    ) -> None:
-        self.target = target
-        self.mechanism = mechanism
-        self.unit = unit
-        self.tasks = tasks or targets.Tasks(None, None, None)
-        self.min_latency = min_latency
-        self.by = by
-        self.max_groups = max_groups
-        self.records = records
-        self.ring_bytes = ring_bytes
-        self.tool = tool
-        self._check()
-
-    def _check(self) -> None:
-        choices = {
-            "mechanism": (self.mechanism, ("auto", *mechanisms.ORDER)),
-            "unit": (self.unit, tuple(UNIT_NS)),
-            "by": (self.by, tuple(GROUP_BY)),
-        }
-        for name, (value, known) in choices.items():
-            if value not in known:
-                message = f"{name} must be one of {', '.join(map(repr, known))}, not {value!r}"
-                raise ValueError(message)
-        if not isinstance(self.target, str):
-            message = f"target must be the name of a function, not {type(self.target).__name__}"
-            raise TypeError(message)
-        if not self.target or not self.target.isprintable() or any(letter.isspace() for letter in self.target):
-            message = f"{self.target!r} is not the name of a function"
-            raise ValueError(message)
-        if self.min_latency is not None and not 0 <= self.min_latency < LONGEST:
-            message = f"min_latency is a time in seconds, not {self.min_latency!r}"
-            raise ValueError(message)
-        if not 0 < self.max_groups < 2**24:
-            message = f"max_groups must be positive and below {2**24}, not {self.max_groups!r}"
-            raise ValueError(message)
-        check_ring_bytes(self.ring_bytes)
-
-    def facts(self) -> dict[str, object]:
-        """Return the filters that are on, for the result."""
-        facts = self.tasks.facts()
-        if self.min_latency is not None:
-            facts["min_latency"] = self.min_latency
-        return facts
-
-    def apply(self, spec: _rtrace.ObjectSpec) -> None:
-        """Write the options into the object's globals; what is off costs nothing in the kernel."""
-        self.tasks.apply(spec)
-        spec.set_global("MIN_LATENCY_NS", round((self.min_latency or 0) * 1e9))
-        spec.set_global("UNIT_NS", UNIT_NS[self.unit])
-        spec.set_global("GROUP_BY", GROUP_BY[self.by])
-        spec.set_max_entries("GROUPS", self.max_groups if self.by else 1)
-        spec.set_global("RECORD_CALLS", int(self.records))
-        spec.set_global("WAKEUP_BYTES", self.ring_bytes // WAKEUP_PART)
-        spec.set_max_entries("EVENTS", self.ring_bytes if self.records else NO_RECORDS)
-
-
-def check_ring_bytes(size: int) -> None:
-    """Refuse a size that a ring buffer cannot have."""
-    if not (NO_RECORDS <= size < 2**31 and size & (size - 1) == 0):
-        message = f"ring_bytes must be a power of two, at least {NO_RECORDS}, not {size!r}"
-        raise ValueError(message)
-
-
-class FunctionLatency:
+class FunctionLatency(Owner):
     """A running measurement of a kernel function; made by :func:`function_latency`.
 
     Attached from its construction on until :meth:`close`. A context manager, and an iterable of one
@@ -157,12 +50,13 @@ class FunctionLatency:
     """
 
     def __init__(self, options: Options, *, interval: float = 1.0, count: int | None = None) -> None:
-        self._session: Session | None = None
         self._options = options
         self._interval = interval
         self._count = count
+        self._session: Session
         self.refused: dict[str, RtraceError]
         self._session, self.refused = mechanisms.attach(options)
+        super().__init__(f"the measurement of `{options.target}`")
         self.mechanism = self._session.mechanism
         self.boundary = self._session.boundary
         self._warned = 0
@@ -258,9 +152,7 @@ class FunctionLatency:
         )
 
     def _live(self) -> Session:
-        if self._session is None:
-            message = f"the measurement of `{self._options.target}` is closed"
-            raise ClosedError(message)
+        self._check_open()
         return self._session
 
     @property
@@ -284,36 +176,8 @@ class FunctionLatency:
                 yield self.snapshot(clear=True)
                 made += 1
 
-    def close(self) -> None:
-        """Detach and free everything in the kernel. Doing it again changes nothing."""
-        session, self._session = self._session, None
-        if session is not None:
-            session.close()
-
-    @property
-    def closed(self) -> bool:
-        """Whether it has been closed."""
-        return self._session is None
-
-    def __enter__(self) -> Self:
-        """Return itself; it is attached already."""
-        self._live()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: types.TracebackType | None,
-    ) -> None:
-        """Close."""
-        self.close()
-
-    def __del__(self) -> None:
-        """Detach, and say that somebody forgot to."""
-        if getattr(self, "_session", None) is not None:
-            warnings.warn(f"unclosed {self!r}", ResourceWarning, stacklevel=2, source=self)
-            self.close()
+    def _release(self) -> None:
+        self._session.close()
 
     def __repr__(self) -> str:
         """Name the measurement."""

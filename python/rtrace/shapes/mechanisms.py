@@ -21,15 +21,14 @@ from rtrace.errors import (
     RtraceError,
     VerifierError,
 )
+from rtrace.shapes.latency_options import MECHANISMS
 from rtrace.shapes.session import Session
 
 TYPE_CHECKING = False  # saves the import of typing
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from rtrace.shapes.function_latency import Options
-
-ORDER = ("fentry", "kprobe", "syscall")
+    from rtrace.shapes.latency_options import Options
 
 # Functions that one system call or several enter once each, with nothing between them and user space but the way in.
 SYSCALL_TWINS = {
@@ -78,7 +77,7 @@ def attach(options: Options) -> tuple[Session, dict[str, RtraceError]]:
     that were refused before it, and why.
     """
     refused: dict[str, RtraceError] = {}
-    for mechanism in ORDER if options.mechanism == "auto" else (options.mechanism,):
+    for mechanism in MECHANISMS if options.mechanism == "auto" else (options.mechanism,):
         try:
             return open_session(options, mechanism), refused
         except PrivilegeError as error:

@@ -8,13 +8,13 @@ import warnings
 from datetime import UTC, datetime
 
 from rtrace import _rtrace
-from rtrace.errors import ClosedError, LostEventsWarning
+from rtrace.errors import LostEventsWarning
+from rtrace.shapes.owner import Owner
 
 TYPE_CHECKING = False  # saves the import of typing
 if TYPE_CHECKING:
-    import types
     from collections.abc import Callable, Iterator, Mapping, Sequence
-    from typing import Any, Self
+    from typing import Any
 
     import numpy as np
     from numpy.typing import NDArray
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Recording"]
 
 
-class Recording:
+class Recording(Owner):
     """A running recording; made by :func:`tracepoint_events` and :func:`tracepoint_latency`.
 
     Attached from its construction on until :meth:`close`. A context manager, and an iterable of batches. Losing the
@@ -48,7 +48,8 @@ class Recording:
         make_fields: Callable[[Sequence[str]], Mapping[str, Any]],
         options: Mapping[str, object],
     ) -> None:
-        self._object: _rtrace.Object | None = loaded
+        super().__init__(f"the recording of `{target}`")
+        self._object = loaded
         self._ring = ring
         self._links = links
         self.target = target
@@ -162,43 +163,13 @@ class Recording:
         )
 
     def _live(self) -> _rtrace.Object:
-        if self._object is None:
-            message = f"the recording of `{self.target}` is closed"
-            raise ClosedError(message)
+        self._check_open()
         return self._object
 
-    def close(self) -> None:
-        """Detach and free everything in the kernel. Doing it again changes nothing."""
-        loaded, self._object = self._object, None
-        if loaded is not None:
-            _rtrace.close_all(self._links)
-            self._ring.close()
-            loaded.close()
-
-    @property
-    def closed(self) -> bool:
-        """Whether it has been closed."""
-        return self._object is None
-
-    def __enter__(self) -> Self:
-        """Return itself; it is attached already."""
-        self._live()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: types.TracebackType | None,
-    ) -> None:
-        """Close."""
-        self.close()
-
-    def __del__(self) -> None:
-        """Detach, and say that somebody forgot to."""
-        if getattr(self, "_object", None) is not None:
-            warnings.warn(f"unclosed {self!r}", ResourceWarning, stacklevel=2, source=self)
-            self.close()
+    def _release(self) -> None:
+        _rtrace.close_all(self._links)
+        self._ring.close()
+        self._object.close()
 
     def __repr__(self) -> str:
         """Name the recording."""

@@ -10,7 +10,7 @@ import contextlib
 
 from rtrace import _rtrace, tracepoints
 from rtrace.shapes import filters, record_plan, targets
-from rtrace.shapes.function_latency import LONGEST, check_ring_bytes
+from rtrace.shapes.latency_options import LONGEST, check_ring_bytes
 from rtrace.shapes.recording import Recording
 from rtrace.typing_light import overload
 

@@ -11,7 +11,7 @@ import struct
 from rtrace import _rtrace, tracepoints
 from rtrace.errors import NotSupportedError
 from rtrace.shapes import filters, record_plan, targets
-from rtrace.shapes.function_latency import LONGEST, check_ring_bytes
+from rtrace.shapes.latency_options import LONGEST, check_ring_bytes
 from rtrace.shapes.recording import Recording
 from rtrace.shapes.tracepoint_events import MAX_BYTES, RING_BYTES, WAKEUP_PART
 from rtrace.typing_light import overload

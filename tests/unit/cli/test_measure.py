@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rtrace.cli import measure
+from rtrace.cli import measure, talk
 from rtrace.cli.stop import Stop
 from rtrace.errors import LostEventsWarning, NotSupportedError
 from rtrace.histogram import Histogram
@@ -222,7 +222,7 @@ class Terminal(io.StringIO):
 def test_a_terminal_sees_progress(rtrace: Call, made: list[Measurement], monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
-    monkeypatch.setattr(measure, "TICK", 0.01)
+    monkeypatch.setattr(talk, "TICK", 0.01)
     assert rtrace("vfsreadlat", "-d", "0.05")[0] == 0
     assert terminal.getvalue().startswith("\r0.0 of 0.05 s")
     assert terminal.getvalue().endswith("\r\x1b[K")
@@ -234,13 +234,13 @@ def test_intervals_do_not_drift(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [100.0]
     waits: list[float] = []
 
-    def wait(_self: measure.Progress, _stop: Stop, due: float) -> bool:
+    def wait(_self: talk.Progress, _stop: Stop, due: float) -> bool:
         waits.append(due)
         clock[0] = max(clock[0], due) + 0.3  # always late
         return False
 
     monkeypatch.setattr(time, "monotonic", lambda: clock[0])
-    monkeypatch.setattr(measure.Progress, "wait", wait)
+    monkeypatch.setattr(talk.Progress, "wait", wait)
     arguments = type("Arguments", (), {"duration": None, "interval": 1.0, "count": 4})()
     measurement = type("Source", (), {"snapshot": lambda _self: make()})()
     assert len(list(measure.histograms(measurement, arguments, None))) == 4  # type: ignore[arg-type]
