@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from rtrace.shapes.tracepoint_events import tracepoint_events as tracepoint_events
     from rtrace.shapes.tracepoint_latency import tracepoint_latency as tracepoint_latency
     from rtrace.tools.disksnoop import disksnoop as disksnoop
+    from rtrace.tools.urandomread import urandomread as urandomread
     from rtrace.tools.vfsreadlat import vfsreadlat as vfsreadlat
     from rtrace.trace import FieldFacts as FieldFacts
     from rtrace.trace import Trace as Trace
@@ -70,6 +71,7 @@ _HOMES = {
     "rtrace.shapes.tracepoint_events": ("tracepoint_events",),
     "rtrace.shapes.tracepoint_latency": ("tracepoint_latency",),
     "rtrace.tools.disksnoop": ("disksnoop",),
+    "rtrace.tools.urandomread": ("urandomread",),
     "rtrace.tools.vfsreadlat": ("vfsreadlat",),
     "rtrace.trace": ("FieldFacts", "Trace"),
 }

@@ -20,7 +20,7 @@ use rtrace_common::{
 use rtrace_programs::{
     add,
     calls::{self, Returned},
-    count, cpu, frame, now_ns, ring,
+    count, cpu, device, frame, now_ns, ring,
     task_storage::TaskStorage,
     tasks::{Task, is_target},
     thread_key,
@@ -46,6 +46,12 @@ static ARGUMENTS: Global<u32> = Global::new(0);
 /// The system calls to time, -1 where unused.
 #[unsafe(no_mangle)]
 static SYSCALLS: Global<[i64; 4]> = Global::new([-1; 4]);
+
+/// Only system calls on descriptors of this device; 0 for all.
+#[unsafe(no_mangle)]
+static TARGET_DEVICE: Global<u64> = Global::new(0);
+#[unsafe(no_mangle)]
+static DEVICE_PATH: Global<device::Path> = Global::new([0; 5]);
 
 #[btf_map]
 static STARTS: HashMap<u32, Starts, 10240> = HashMap::new();
@@ -95,8 +101,15 @@ fn fnlat_kretprobe(ctx: RetProbeContext) -> u32 {
 
 /// Entry of one system call. Costs other system calls less than the raw tracepoint of them all, but needs tracefs.
 #[tracepoint]
-fn fnlat_tp_enter(_ctx: TracePointContext) -> u32 {
-    enter(frame::SYSCALL);
+fn fnlat_tp_enter(ctx: TracePointContext) -> u32 {
+    /// Where the first argument is in the entry of every `sys_enter_*`.
+    const FIRST_ARGUMENT: usize = 16;
+    let wanted = TARGET_DEVICE.load();
+    // SAFETY: as long as that is; the verifier checks the offset.
+    let descriptor = || unsafe { ctx.read_at(FIRST_ARGUMENT) }.unwrap_or(u64::MAX);
+    if wanted == 0 || device::of_descriptor(descriptor(), &DEVICE_PATH) == wanted {
+        enter(frame::SYSCALL);
+    }
     // 1 would let the kernel go on and make a perf record of it.
     0
 }

@@ -6,6 +6,7 @@
 #![feature(asm_experimental_arch)]
 
 pub mod calls;
+pub mod device;
 pub mod entry;
 pub mod filter;
 pub mod frame;

@@ -36,6 +36,7 @@ class Options:
 
     __slots__ = (
         "by",
+        "device",
         "max_groups",
         "mechanism",
         "min_latency",
@@ -59,6 +60,7 @@ class Options:
         max_groups: int = 1024,
         records: bool = False,
         ring_bytes: int = RING_BYTES,
+        device: tuple[int, int] | None = None,
         tool: str = "function_latency",
     ) -> None:
         self.target = target
@@ -70,6 +72,7 @@ class Options:
         self.max_groups = max_groups
         self.records = records
         self.ring_bytes = ring_bytes
+        self.device = device
         self.tool = tool
         self._check()
 
@@ -111,6 +114,8 @@ class Options:
         spec.set_global("UNIT_NS", UNIT_NS[self.unit])
         spec.set_global("GROUP_BY", GROUP_BY[self.by])
         spec.set_max_entries("GROUPS", self.max_groups if self.by else 1)
+        if self.device is not None:
+            targets.set_device(spec, self.device)
         spec.set_global("RECORD_CALLS", int(self.records))
         spec.set_global("WAKEUP_BYTES", self.ring_bytes // WAKEUP_PART)
         spec.set_max_entries("EVENTS", self.ring_bytes if self.records else NO_RECORDS)

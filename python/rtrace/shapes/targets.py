@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import os
 
-from rtrace.errors import TargetNotFoundError
-
-TYPE_CHECKING = False  # saves the import of typing
-if TYPE_CHECKING:
-    from rtrace import _rtrace
+from rtrace import _rtrace
+from rtrace.errors import NotSupportedError, TargetNotFoundError
 
 # Inode of the kernel's first pid namespace (PROC_PID_INIT_INO, include/linux/proc_ns.h).
 FIRST_PID_NAMESPACE = 0xEFFFFFFC
@@ -62,6 +59,36 @@ class Tasks:
             loaded.map("TARGET_CGROUPS").update(0, folder)
         finally:
             os.close(folder)
+
+
+# How the kernel gets from a task and a file descriptor to the number of the device behind it.
+DEVICE_PATH = (
+    ("task_struct", "files"),
+    ("files_struct", "fdt"),
+    ("fdtable", "fd"),
+    ("file", "f_inode"),
+    ("inode", "i_rdev"),
+)
+# The kernel's dev_t: the minor number has the lower 20 bits.
+MINOR_BITS = 20
+
+
+def set_device(spec: _rtrace.ObjectSpec, device: tuple[int, int]) -> None:
+    """Let only system calls on descriptors of a device count, given by its major and minor number.
+
+    Raises
+    ------
+    BtfError, NotSupportedError
+        If the kernel's BTF does not tell where its structs have their members.
+    """
+    found = [_rtrace.struct_member(*step) for step in DEVICE_PATH]
+    missing = [".".join(step) for step, place in zip(DEVICE_PATH, found, strict=True) if place is None]
+    if missing:
+        message = f"filter by device {device}: the kernel's BTF has no {', '.join(missing)}"
+        raise NotSupportedError(message, feature="BTF of struct file")
+    offsets = tuple(place[0] for place in found if place is not None)
+    spec.set_global("DEVICE_PATH", offsets)
+    spec.set_global("TARGET_DEVICE", device[0] << MINOR_BITS | device[1])
 
 
 def find_cgroup(where: str | os.PathLike[str] | int) -> str:
