@@ -16,7 +16,7 @@ help:  ## list the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 .PHONY: demo
-demo: build  ## show a latency histogram of real reads on this machine
+demo: build  ## run the three tools of the tutorial on this machine
 	@$(BIN)/python -m demo
 
 .PHONY: build

@@ -82,8 +82,7 @@ class UrandomReads(Owner):
                 last = self.refused[mechanism] = error.with_traceback(None)
                 continue
             self.mechanism = mechanism
-            on = " on /dev/urandom" if device else ""
-            self.boundary = f"{measurement.boundary}{on}"
+            self.boundary = f"{measurement.boundary}{'; only those on /dev/urandom' if device else ''}"
             return measurement
         raise last or TargetNotFoundError(TRACEPOINT)
 
