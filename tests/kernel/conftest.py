@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import platform
+import subprocess
 import threading
 import warnings
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -129,3 +131,24 @@ def losses_fail() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         yield
+
+
+@pytest.fixture
+def disk_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a file on a disk, or the kernel's own test disk where there is no other."""
+    if "RTRACE_VM" not in os.environ:
+        return tmp_path_factory.mktemp("disk") / "data"
+    subprocess.run(["modprobe", "null_blk"], check=True)
+    return Path("/dev/nullb0")
+
+
+def writes_of_ours(disk_file: Path, size: int) -> str:
+    """Return the filter for writes of ours of one size.
+
+    A disk that is nobody else's is known by its number: older kernels issue requests from a thread of their own.
+    """
+    ours = f"tid == {threading.get_native_id()}"
+    if disk_file.is_block_device():
+        device = disk_file.stat().st_rdev
+        ours = f"dev == {os.major(device) << 20 | os.minor(device)}"
+    return f"{ours} and bytes == {size} and rwbs ~ 'W*'"

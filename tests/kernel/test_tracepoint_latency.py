@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import threading
-import warnings
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 import rtrace
+from tests.kernel.conftest import writes_of_ours
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 START, END = "syscalls:sys_enter_getppid", "syscalls:sys_exit_getppid"
 CALLS = 10_007
@@ -77,43 +79,26 @@ def test_keys_that_cannot_be() -> None:
         rtrace.tracepoint_latency(START, END, key="request")
 
 
-@pytest.fixture
-def disk_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a file on a disk, or the kernel's own test disk where there is no other."""
-    if "RTRACE_VM" not in os.environ:
-        return tmp_path_factory.mktemp("disk") / "data"
-    subprocess.run(["modprobe", "null_blk"], check=True)
-    return Path("/dev/nullb0")
-
-
 @pytest.mark.parametrize("key", ["request", ("dev", "sector")])
 def test_disksnoop_sees_every_byte_that_is_written(key: str | tuple[str, ...], disk_file: Path) -> None:
     buffer = memoryview(bytearray(2 * BLOCK))
     # Direct writes need memory that is aligned like the disk's blocks.
     offset = -np.frombuffer(buffer, np.uint8).ctypes.data % BLOCK
-    with warnings.catch_warnings(), rtrace.disksnoop(key=key, pid=os.getpid()) as recording:
-        warnings.simplefilter("error")
-        file = os.open(disk_file, os.O_RDWR | os.O_CREAT | os.O_DIRECT)
-        try:
-            if disk_file.is_file():
-                # Laid out first: otherwise the file system writes of its own to lay it out.
-                os.posix_fallocate(file, 0, WRITES * BLOCK)
-            os.fsync(file)
-            while len(recording.read(timeout=0.2)):
-                pass
-            # What laying out wrote is over; only the writes below are direct and of one block each.
-            for number in range(WRITES):
-                os.pwrite(file, buffer[offset : offset + BLOCK], number * BLOCK)
-            written: set[int] = set()
-            total = 0
-            while len(written) < WRITES:
-                records = recording.read(timeout=30)
-                assert len(records), "no record came"
-                ours = records[(records["tid"] == threading.get_native_id()) & (records["bytes"] == BLOCK)]
-                ours = ours[np.char.startswith(ours["rwbs"], b"WS")]
-                assert (ours["latency_ns"] > 0).all()
-                written.update(ours["sector"].tolist())
-                total += int(ours["bytes"].sum())
-        finally:
-            os.close(file)
+    file = os.open(disk_file, os.O_RDWR | os.O_CREAT | os.O_DIRECT)
+    if disk_file.is_file():
+        # Laid out first: otherwise the file system writes of its own to lay it out.
+        os.posix_fallocate(file, 0, WRITES * BLOCK)
+    os.fsync(file)
+    sectors: set[int] = set()
+    total = 0
+    with rtrace.disksnoop(key=key, filter=writes_of_ours(disk_file, BLOCK)) as recording:
+        for number in range(WRITES):
+            os.pwrite(file, buffer[offset : offset + BLOCK], number * BLOCK)
+        while len(sectors) < WRITES:
+            records = recording.read(timeout=30)
+            assert len(records), "no record came"
+            sectors.update(records["sector"].tolist())
+            total += int(records["bytes"].sum())
+        assert recording.losses() == {}
+    os.close(file)
     assert total == WRITES * BLOCK

@@ -190,7 +190,8 @@ fn leave<const PREEMPTIBLE: bool>(frame: u64, returned: impl FnOnce() -> i64) {
     if call.missed > 0 {
         count(&LOSSES, |losses| &mut losses.returns_missed, call.missed);
     }
-    let latency_ns = ended_ns - call.started_ns;
+    // Clocks of different CPUs may differ by nanoseconds; a thread that moved never took less than 0.
+    let latency_ns = ended_ns.saturating_sub(call.started_ns);
     if latency_ns < MIN_LATENCY_NS.load() {
         count(&OBSERVED, |observed| &mut observed.below_minimum, 1);
         return;

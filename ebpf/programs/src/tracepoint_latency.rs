@@ -159,8 +159,9 @@ fn end(entry: Entry) {
         count(&OBSERVED, |observed| &mut observed.ends_unmatched, 1);
         return;
     };
+    // Clocks of different CPUs may differ by nanoseconds; what began on one and ended on another never took less than 0.
     // SAFETY: nobody else removes a start than the end with its key.
-    let latency_ns = ended_ns - unsafe { (*begun).ts_ns };
+    let latency_ns = ended_ns.saturating_sub(unsafe { (*begun).ts_ns });
     if latency_ns < MIN_LATENCY_NS.load() {
         count(&OBSERVED, |observed| &mut observed.below_minimum, 1);
     } else {

@@ -14,6 +14,7 @@ from rtrace.display.trace_cells import printable
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable
 
     from numpy.typing import NDArray
 
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 # The columns that every record has, which the table puts first.
 HEADER = ("ts_ns", "comm", "pid", "tid", "cpu")
 HEADING = "{:>15}  {:<16} {:>7} {:>7} {:>3}  {}\n"
+# The column that a pair of tracepoints has in addition; its table shows it in us before the other fields.
+LATENCY = "latency_ns"
+LATENCY_WIDTH = 12
 # Values are padded so that they stand below each other, as long as this does not make lines much longer.
 WIDEST_PADDED = 32
 SECOND_NS = 1_000_000_000
@@ -38,11 +42,13 @@ class Lines(Protocol):
         """Return the lines of some events, each with its newline."""
 
 
-def choose(arguments: argparse.Namespace, empty: Trace) -> Lines:
+def choose(arguments: argparse.Namespace, empty: Trace, make_table: Callable[[Trace], Lines] | None = None) -> Lines:
     """Return the way of writing that the command line asks for; `empty` is a trace of what will come."""
     if arguments.json:
         return JsonLines()
-    return CsvLines(empty) if arguments.csv else Table(empty, wall=arguments.wall)
+    if arguments.csv:
+        return CsvLines(empty)
+    return Table(empty, wall=arguments.wall) if make_table is None else make_table(empty)
 
 
 class JsonLines:
@@ -86,12 +92,15 @@ class Table:
     def __init__(self, empty: Trace, *, wall: bool) -> None:
         self._target = empty.target
         self._wall = wall
+        self._latency = LATENCY in empty.fields and empty.fields[LATENCY].unit == "ns"
         self._first: int | None = None
         self._widths: dict[str, int] = {}
 
     def heading(self) -> str:
         """Return the names of the columns."""
-        return HEADING.format("TIME" if self._wall else "TIME(s)", "COMM", "PID", "TID", "CPU", printable(self._target))
+        rest = "LAT(us)".rjust(LATENCY_WIDTH) + "  " if self._latency else ""
+        rest += printable(self._target)
+        return HEADING.format("TIME" if self._wall else "TIME(s)", "COMM", "PID", "TID", "CPU", rest)
 
     def lines(self, trace: Trace) -> str:
         """Return one line per event."""
@@ -115,8 +124,11 @@ class Table:
         return [f"{ns / SECOND_NS:.6f}" for ns in (stamps - (self._first or 0)).tolist()]
 
     def _fields(self, trace: Trace) -> list[str]:
-        names = [name for name in trace.fields if name not in HEADER]
-        columns = [self._padded(name, cells(trace, name)) for name in names]
+        columns = []
+        if self._latency:
+            columns.append([microseconds(ns).rjust(LATENCY_WIDTH) for ns in trace[LATENCY].tolist()])
+        names = [name for name in trace.fields if name not in HEADER and not (self._latency and name == LATENCY)]
+        columns += [self._padded(name, cells(trace, name)) for name in names]
         return ["  ".join(row).rstrip() for row in zip(*columns, strict=True)] if columns else [""] * len(trace)
 
     def _padded(self, name: str, values: list[str]) -> list[str]:
@@ -125,6 +137,11 @@ class Table:
         width = self._widths[name] = min(max(longest, self._widths.get(name, 0)), WIDEST_PADDED)
         width += len(name) + 1
         return [f"{name}={value}".ljust(width) for value in values]
+
+
+def microseconds(ns: int) -> str:
+    """Write ns as us, exactly."""
+    return f"{ns // 1000}.{ns % 1000:03}"
 
 
 def cells(trace: Trace, name: str) -> list[str]:

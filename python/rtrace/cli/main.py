@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     import types
 
 # Each is a module of this package, with a docstring that is its help, and a function `main`.
-COMMANDS = ("vfsreadlat", "funclatency", "trace", "list", "format", "functions", "report", "doctor")
+COMMANDS = (
+    "vfsreadlat", "funclatency", "disksnoop", "latency", "trace",
+    "list", "format", "functions", "report", "doctor",
+)  # fmt: skip
 
 # What a shell reports of a program that SIGPIPE ended.
 BROKEN_PIPE = 141

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 # As in ebpf/common/src/entry.rs and tracepoint_events.rs.
 SEGMENTS = 24
 MAX_PAYLOAD = 2048
+# The start of an entry that the kernel keeps for itself (tp_prog_is_valid_access in kernel/trace/bpf_trace.c).
+HIDDEN = 8
 BYTES, DYNAMIC_TEXT, DYNAMIC_BYTES, RELATIVE_TEXT, RELATIVE_BYTES, TEXT = range(1, 7)
 
 # What every record starts with: struct Header, its padding left out.
@@ -190,6 +192,10 @@ def choose(format: dict[str, Any], names: Sequence[str] | None) -> list[Field]: 
         near = difflib.get_close_matches(unknown[0], fields, n=3)
         known = f"did you mean {', '.join(near)}?" if near else f"it has {', '.join(fields)}"
         message = f"`{format['name']}` has no field {unknown[0]!r}: {known}"
+        raise ValueError(message)
+    hidden = [name for name in names if fields[name]["offset"] < HIDDEN]
+    if hidden:
+        message = f"`{format['name']}`: the kernel hides {hidden[0]} from programs; every record has pid, tid and cpu"
         raise ValueError(message)
     return [fields[name] for name in dict.fromkeys(names)]
 

@@ -122,6 +122,8 @@ def make_trace(records: NDArray[np.void], **facts: Any) -> Trace:
 class Recording:
     """Hands out batches; when there are no more, somebody hits Ctrl-C."""
 
+    dtype = EVENT
+
     def __init__(self, batches: list[NDArray[np.void]], options: dict[str, Any]) -> None:
         self.batches = batches
         self.options = options
@@ -134,7 +136,7 @@ class Recording:
             return self.batches.pop(0)
         if timeout:
             os.kill(os.getpid(), signal.SIGINT)
-        return make_events(0)
+        return np.empty(0, self.dtype)
 
     def losses(self) -> dict[str, int]:
         return self.lost

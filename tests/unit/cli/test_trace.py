@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from rtrace.cli import trace
+from rtrace.cli import event_run
 from rtrace.cli.stop import Stop
 from rtrace.errors import TargetNotFoundError
 from rtrace.trace import Trace
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     Call = Callable[..., tuple[int, str, str]]
     Prepare = Callable[..., list[Recording]]
 
-GREETED = f"{trace.GREETING.format('block:made_up')}\n"
+GREETED = f"{event_run.GREETING.format('block:made_up')}\n"
 HEADING = "        TIME(s)  COMM                 PID     TID CPU  block:made_up\n"
 FIELDS = "dev=8,16  rwbs=SYNC|META"
 
@@ -170,7 +170,7 @@ def test_what_it_does_to_start_is_left_out(rtrace: Call, recorded: Prepare) -> N
 def test_losses_are_told_at_once_and_at_the_end(
     rtrace: Call, recorded: Prepare, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trace, "LOSSES", 0.0)
+    monkeypatch.setattr(event_run, "LOSSES", 0.0)
     recorded(make_events(1), make_events(1), lost={"records_lost": 1, "hits_missed": 2})
     status, _, err = rtrace("trace", "block:made_up")
     lost = "lost: 3 events (1 record lost, 2 hits missed)"

@@ -1,0 +1,69 @@
+"""Show every request to a disk, its size and how long it took.
+
+One line for each, as bcc's disksnoop prints it: when it was done (seconds of
+CLOCK_MONOTONIC), its type, its bytes, and the milliseconds since the driver
+got it. The type is the first letter that the kernel has for it: R read, W
+write, D discard, F flush (also a write that flushes the disk's cache before).
+
+-v adds the disk and the thread that issued the request; of writes this is
+often a thread of the kernel that writes pages back, which -p, -t and --cgroup
+then leave out.
+
+What tells requests under way apart (--key):
+  dev,sector  disk and place; flushes all have sector 0 and may be confused
+  request     the kernel's own pointer: exact, needs BTF
+  dev         the disk alone: of requests under way together, the last one
+
+--json and --csv print all that is known, numbers as they are; -o keeps it for
+`rtrace report` and for rtrace.Trace.load, in memory until the end.
+
+Examples
+--------
+rtrace disksnoop
+rtrace disksnoop -v -d 10 --min-latency 5ms
+rtrace disksnoop --key request --filter 'rwbs ~ "W*" and bytes >= 65536'
+rtrace disksnoop -d 60 -o disk.npz
+rtrace report disk.npz --histogram latency_ns --by rwbs
+"""
+
+from __future__ import annotations
+
+from rtrace.cli.arguments import Parser, seconds
+from rtrace.cli.event_run import add_options, check_file, running
+
+TYPE_CHECKING = False  # saves the import of typing
+if TYPE_CHECKING:
+    from rtrace.cli.event_lines import Lines
+    from rtrace.shapes.recording import Recording
+    from rtrace.trace import Trace
+
+KEYS = ("dev,sector", "request", "dev")
+
+
+def main(words: list[str]) -> int:
+    """Run the command."""
+    parser = Parser("disksnoop", "[options]", __doc__)
+    add = parser.add_argument
+    add_options(parser)
+    add("--min-latency", type=seconds, metavar="TIME", help="only requests at least so long: 0.001, 1ms")
+    add("--key", choices=KEYS, default=KEYS[0], metavar="KEY", help=f"{', '.join(KEYS[1:])} or {KEYS[0]} (the default)")
+    add("-v", "--verbose", action="store_true", help="show the disk and the thread as well")
+    arguments = parser.parse_args(words)
+    check_file(parser, arguments.output)
+    from rtrace.tools import disksnoop  # noqa: PLC0415  # not for a wrong command line
+
+    options = {name: getattr(arguments, name) for name in ("filter", "min_latency", "pid", "tid", "cgroup")}
+    parts = tuple(arguments.key.split(","))
+
+    def attach() -> Recording:
+        recording: Recording = disksnoop.disksnoop(key=parts if len(parts) > 1 else parts[0], **options)
+        return recording
+
+    def make_table(_: Trace) -> Lines:
+        from rtrace.cli.disk_lines import DiskTable  # noqa: PLC0415  # imports numpy, which is not needed to attach
+
+        return DiskTable(verbose=arguments.verbose)
+
+    with running(attach, arguments, f"{disksnoop.START} -> {disksnoop.END}") as run:
+        run.go(make_table)
+    return 0
