@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from rtrace.cli.event_lines import SECOND_NS
+from rtrace.cli.event_lines import boot_time
 from rtrace.display.trace_cells import printable
 
 if TYPE_CHECKING:
@@ -37,11 +37,7 @@ class DiskTable:
             (trace["latency_ns"] / 1e6).tolist(),
             strict=True,
         )
-        # The time from integers: as a float it would not be exact any more after some months without a restart.
-        found = [
-            f"{f'{ns // SECOND_NS}.{ns % SECOND_NS:09}':<18} {kind:<2} {size:<7} {latency:8.2f}"
-            for ns, kind, size, latency in rows
-        ]
+        found = [f"{boot_time(ns):<18} {kind:<2} {size:<7} {latency:8.2f}" for ns, kind, size, latency in rows]
         if self._verbose:
             found = [
                 MORE % row for row in zip(found, self._names(trace), map(printable, trace.names("comm")), strict=True)

@@ -32,6 +32,14 @@ WIDEST_PADDED = 32
 SECOND_NS = 1_000_000_000
 
 
+def boot_time(ns: int) -> str:
+    """Write a time in seconds since the machine was started, as bcc does.
+
+    From integers: as a float it would not be exact any more after some months without a restart.
+    """
+    return f"{ns // SECOND_NS}.{ns % SECOND_NS:09}"
+
+
 class Lines(Protocol):
     """How events are written."""
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from rtrace.cli.arguments import Parser
     from rtrace.cli.event_lines import Lines
     from rtrace.shapes.recording import Recording
+    from rtrace.tools.urandomread import UrandomReads
     from rtrace.trace import Trace
 
     Batch = NDArray[np.void]
@@ -41,12 +42,13 @@ LOOK = 0.1
 LOSSES = 1.0
 
 
-def add_options(parser: Parser) -> argparse._MutuallyExclusiveGroup:
+def add_options(parser: Parser, *, filters: bool = True) -> argparse._MutuallyExclusiveGroup:
     """Add the options of every recording of events; return the group of those that say how events are shown."""
     add = parser.add_argument
     add("-d", "--duration", type=span, metavar="SECONDS", help="end after so long")
     add("-n", "--count", type=positive, help="end after so many events")
-    add("--filter", metavar="EXPR", help="only events that meet this: 'bytes >= 4096'")
+    if filters:
+        add("--filter", metavar="EXPR", help="only events that meet this: 'bytes >= 4096'")
     add_task_options(parser)
     ways = parser.add_mutually_exclusive_group()
     ways.add_argument("--json", action="store_true", help="print one JSON object per event and line")
@@ -79,7 +81,9 @@ def names(parser: Parser, option: str, text: str) -> list[str]:
 
 
 @contextlib.contextmanager
-def running(attach: Callable[[], Recording], arguments: argparse.Namespace, target: str) -> Iterator[Run]:
+def running(
+    attach: Callable[[], Recording | UrandomReads], arguments: argparse.Namespace, target: str
+) -> Iterator[Run]:
     """Record what `attach` attaches to, until the block is left."""
     try:
         attached = attach()
@@ -96,7 +100,7 @@ def running(attach: Callable[[], Recording], arguments: argparse.Namespace, targ
 class Run:
     """One recording from its first event to its last."""
 
-    def __init__(self, recording: Recording, arguments: argparse.Namespace, stop: Stop) -> None:
+    def __init__(self, recording: Recording | UrandomReads, arguments: argparse.Namespace, stop: Stop) -> None:
         self._recording = recording
         self._arguments = arguments
         self._stop = stop

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 # Each is a module of this package, with a docstring that is its help, and a function `main`.
 COMMANDS = (
-    "vfsreadlat", "funclatency", "disksnoop", "latency", "trace",
+    "vfsreadlat", "funclatency", "urandomread", "disksnoop", "latency", "trace",
     "list", "format", "functions", "report", "doctor",
 )  # fmt: skip
 

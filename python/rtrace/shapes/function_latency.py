@@ -155,6 +155,10 @@ class FunctionLatency(Owner):
         self._check_open()
         return self._session
 
+    def losses(self) -> dict[str, int]:
+        """Return how many calls are missing so far, by cause; what did not occur is left out."""
+        return self._live().losses()
+
     @property
     def below_minimum(self) -> int:
         """Number of calls faster than ``min_latency``, which are not in the histogram."""

@@ -122,6 +122,11 @@ class UrandomReads(Owner):
             while True:
                 yield self.read()
 
+    def losses(self) -> dict[str, int]:
+        """Return how many reads are missing so far, by cause; what did not occur is left out."""
+        self._check_open()
+        return self._source.losses()
+
     def trace(self, batches: Sequence[NDArray[np.void]]) -> Trace:
         """Make a trace of batches that were read, with the facts of this record."""
         import dataclasses  # noqa: PLC0415  # neither is needed to attach
