@@ -106,7 +106,7 @@ def test_a_duration_as_json() -> None:
     assert (done.returncode, done.stderr) == (0, "")
     (line,) = done.stdout.splitlines()
     found = json.loads(line)
-    assert 0.3 <= found["duration"] < 5
+    assert found["duration"] >= 0.3
     assert (found["target"], found["tool"]) == ("vfs_read", "vfsreadlat")
 
 
