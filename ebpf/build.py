@@ -58,18 +58,21 @@ def ensure_rust_src(sysroot: Path) -> None:
 def fetch_rust_src(folder: Path) -> None:
     """Unpack Debian's package of the source; rustup's component would do as well where rustup can download."""
     sys.path.insert(0, str(HERE.parent))
-    from tests.vm.archive import Archive, run  # noqa: PLC0415  # only where something has to be fetched
+    from tests.vm.archive import Archive, KernelUnavailableError, run  # noqa: PLC0415  # only where it has to be fetched
 
     debian = PINNED["debian"]
     state = CACHE / "archive"
-    archive = Archive(state, (debian["suite"],), debian["keyring"])
-    archive.update()
     temporary = folder.with_suffix(".part")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
-    version = archive.find_version(debian["package"], PINNED["rust"])
-    for package in archive.download({debian["package"]: version}, temporary / "deb"):
-        run(["dpkg-deb", "-x", str(package), str(temporary)])
+    try:
+        archive = Archive(state, (debian["suite"],), debian["keyring"])
+        archive.update()
+        versions = {debian["package"]: archive.find_version(debian["package"], PINNED["rust"])}
+        for package in archive.download(versions, temporary / "deb"):
+            run(["dpkg-deb", "-x", str(package), str(temporary)])
+    except KernelUnavailableError as error:
+        raise ToolchainError(f"the source of Rust's standard library: {error}") from error
     shutil.rmtree(temporary / "deb")
     temporary.rename(folder)
 
