@@ -14,6 +14,7 @@ __all__ = [
     "RingBuffer",
     "__version__",
     "close_all",
+    "enumerator",
     "filter_matches",
     "function_parameters",
     "has_kprobes",
@@ -117,6 +118,7 @@ class RingBuffer:
     def __exit__(self, *_exception: object) -> None: ...
 
 def close_all(links: list[Link]) -> None: ...
+def enumerator(name: str) -> int | None: ...
 def filter_matches(
     expression: str,
     format_text: str,

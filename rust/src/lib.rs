@@ -72,6 +72,13 @@ mod _rtrace {
         Ok(found.map_err(|source| Error::Btf { of: "vmlinux".into(), source })?)
     }
 
+    /// Return the value of one of the kernel's enumerators, or ``None`` if there is no such.
+    #[pyfunction]
+    fn enumerator(py: Python<'_>, name: &str) -> PyResult<Option<i64>> {
+        let found = py.detach(|| btf::enumerator(name));
+        Ok(found.map_err(|source| Error::Btf { of: "vmlinux".into(), source })?)
+    }
+
     /// Return offset and size in bytes of a member of one of the kernel's structs, or ``None`` if there is no such.
     #[pyfunction]
     fn struct_member(py: Python<'_>, name: &str, member: &str) -> PyResult<Option<(usize, usize)>> {

@@ -119,6 +119,20 @@ impl Type<'_> {
         (0..self.len()).map(|index| self.word(index * 2 + 1))
     }
 
+    /// Names and values of an enum.
+    pub(crate) fn enumerators(&self) -> impl Iterator<Item = (u32, i64)> + '_ {
+        let wide = self.kind() == kind::ENUM64;
+        (0..self.len()).map(move |index| {
+            if !wide {
+                let value = self.word(index * 2 + 1);
+                let value = if self.kind_flag() { i64::from(value.cast_signed()) } else { i64::from(value) };
+                return (self.word(index * 2), value);
+            }
+            let (low, high) = (u64::from(self.word(index * 3 + 1)), u64::from(self.word(index * 3 + 2)));
+            (self.word(index * 3), (high << 32 | low).cast_signed())
+        })
+    }
+
     pub(crate) fn members(&self) -> impl Iterator<Item = Member> + '_ {
         (0..self.len()).map(|index| {
             let offset = self.word(index * 3 + 2);
@@ -266,6 +280,13 @@ pub(crate) fn member(name: &str, member: &str) -> Result<Option<(usize, usize)>,
     let Some(found) = found.members().find(matches) else { return Ok(None) };
     let size = Layout::of_type(&btf, found.type_id)?.size();
     Ok(Some((found.bit_offset as usize / 8, size)))
+}
+
+/// Return the value of one of the kernel's enumerators; `None` if there is no such.
+pub(crate) fn enumerator(name: &str) -> Result<Option<i64>, BtfError> {
+    let btf = Btf::of_kernel()?;
+    let value = |of: Type<'_>| of.enumerators().find(|(text, _)| btf.string(*text) == name.as_bytes()).map(|(_, v)| v);
+    Ok(btf.of_kind(kind::ENUM).chain(btf.of_kind(kind::ENUM64)).find_map(value))
 }
 
 /// Return the structs that the arguments of a raw tracepoint point to, empty names for other arguments; `None` if BTF
