@@ -115,8 +115,11 @@ def open_for_direct_writes(path: Path, size: int) -> int:
     return file
 
 
-def test_requests_in_parallel_lose_nothing(disk_file: Path) -> None:
-    """Interrupts end some of them in the middle of programs for others; perf tracepoints miss those."""
+def test_of_requests_in_parallel_none_goes_missing_uncounted(disk_file: Path) -> None:
+    """Interrupts end some of them in the middle of programs for others; perf tracepoints miss those.
+
+    Raw tracepoints do not, unless the kernel may preempt their programs (Linux 7 does); then it counts what it left out.
+    """
     size = 3 * BLOCK
     file = open_for_direct_writes(disk_file, THREADS * WRITES * size)
 
@@ -127,16 +130,19 @@ def test_requests_in_parallel_lose_nothing(disk_file: Path) -> None:
                 os.pwrite(file, block, number * size)
 
     writers = [threading.Thread(target=write, args=(index * WRITES,)) for index in range(THREADS)]
-    with rtrace.disksnoop(key="request", filter=f"bytes == {size} and rwbs ~ 'W*'") as recording:
+    with rtrace.disksnoop(key="request") as recording:
         for writer in writers:
             writer.start()
-        records = collect(recording, THREADS * WRITES)
         for writer in writers:
             writer.join()
-        assert recording.losses() == {}
-        assert recording.observed()["ends_unmatched"] == recording.observed()["filtered"]
+        # A write returns when its request has ended.
+        records = recording.read(timeout=0)
+        losses = recording.losses()
     os.close(file)
-    assert len(set(records["sector"].tolist())) == THREADS * WRITES
+    ours = records[(records["bytes"] == size) & np.char.startswith(records["rwbs"], b"W")]
+    found = len(set(ours["sector"].tolist()))
+    assert found == len(ours)
+    assert THREADS * WRITES - found <= losses.get("hits_missed", 0)
 
 
 def test_requests_look_as_the_tracepoint_shows_them(disk_file: Path) -> None:

@@ -120,7 +120,7 @@ def test_a_file(rtrace: Call, requests: Prepare, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("described", "key"), [(True, "request"), (False, ("dev", "sector"))])
 def test_the_key_is_exact_where_it_can_be(
-    rtrace: Call, requests: Prepare, monkeypatch: pytest.MonkeyPatch, described: bool, key: Any
+    rtrace: Call, requests: Prepare, monkeypatch: pytest.MonkeyPatch, *, described: bool, key: Any
 ) -> None:
     monkeypatch.setattr("rtrace.shapes.block_requests.described", lambda: described)
     made = requests()
