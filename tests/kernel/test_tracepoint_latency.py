@@ -118,7 +118,7 @@ def open_for_direct_writes(path: Path, size: int) -> int:
 def test_of_requests_in_parallel_none_goes_missing_uncounted(disk_file: Path) -> None:
     """Interrupts end some of them in the middle of programs for others; perf tracepoints miss those.
 
-    Raw tracepoints do not, unless the kernel may preempt their programs (Linux 7 does); then it counts what it left out.
+    Raw tracepoints do not, unless the kernel may preempt their programs (Linux 7 does), which it counts.
     """
     size = 3 * BLOCK
     file = open_for_direct_writes(disk_file, THREADS * WRITES * size)
