@@ -43,6 +43,9 @@ if TYPE_CHECKING:
     from rtrace.tools.vfsreadlat import vfsreadlat as vfsreadlat
     from rtrace.trace import FieldFacts as FieldFacts
     from rtrace.trace import Trace as Trace
+    from rtrace.tracepoint import TracepointFormat as TracepointFormat
+    from rtrace.tracepoint import tracepoint_format as tracepoint_format
+    from rtrace.tracepoint import tracepoints as tracepoints
 
 # Where each public name lives.
 _HOMES = {
@@ -74,6 +77,7 @@ _HOMES = {
     "rtrace.tools.urandomread": ("urandomread",),
     "rtrace.tools.vfsreadlat": ("vfsreadlat",),
     "rtrace.trace": ("FieldFacts", "Trace"),
+    "rtrace.tracepoint": ("TracepointFormat", "tracepoint_format", "tracepoints"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

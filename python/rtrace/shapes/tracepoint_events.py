@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 
-from rtrace import _rtrace, tracepoints
+from rtrace import _rtrace, tracefs
 from rtrace.shapes import filters, record_plan, targets
 from rtrace.shapes.latency_options import check_field_bytes, check_seconds
 from rtrace.shapes.recording import Recording
@@ -159,7 +159,7 @@ def tracepoint_events(  # noqa: PLR0913  # keyword-only options, each off by def
         ring_bytes=ring_bytes, wakeup_bytes=wakeup_bytes, max_bytes=max_bytes, when_full=when_full
     )
     tasks = targets.Tasks(pid, tid, cgroup)
-    text = tracepoints.format_text(target)
+    text = tracefs.format_text(target)
     form = _rtrace.parse_format(text)
     plan = record_plan.Plan(record_plan.choose(form, fields), max_text=max_text, max_array=max_array)
     spec = _rtrace.ObjectSpec.prebuilt("tracepoint_events")
@@ -173,7 +173,7 @@ def tracepoint_events(  # noqa: PLR0913  # keyword-only options, each off by def
         loaded = stack.enter_context(spec.load({"tpev_hit": None}))
         tasks.set_cgroup(loaded)
         ring = stack.enter_context(ring_options.open(loaded, plan.record_bytes))
-        link = stack.enter_context(loaded.attach_tracepoint("tpev_hit", *tracepoints.split(target)))
+        link = stack.enter_context(loaded.attach_tracepoint("tpev_hit", *tracefs.split(target)))
         stack.pop_all()
     recording = Recording(
         target,

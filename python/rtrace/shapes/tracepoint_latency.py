@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import struct
 
-from rtrace import _rtrace, tracepoints
+from rtrace import _rtrace, tracefs
 from rtrace.errors import NotSupportedError
 from rtrace.shapes import filters, record_plan, targets
 from rtrace.shapes.latency_options import LONGEST, check_field_bytes, check_seconds
@@ -181,8 +181,8 @@ def tracepoint_latency(  # noqa: PLR0913  # keyword-only options, each off by de
         ring_bytes=ring_bytes, wakeup_bytes=wakeup_bytes, max_bytes=max_bytes, when_full=when_full
     )
     tasks = targets.Tasks(pid, tid, cgroup)
-    text = tracepoints.format_text(start)
-    forms = _rtrace.parse_format(text), _rtrace.parse_format(tracepoints.format_text(end))
+    text = tracefs.format_text(start)
+    forms = _rtrace.parse_format(text), _rtrace.parse_format(tracefs.format_text(end))
     plans = lay_out(forms, fields, end_fields, max_text)
     spec = _rtrace.ObjectSpec.prebuilt("tracepoint_latency")
     tasks.apply(spec)
@@ -209,7 +209,7 @@ def tracepoint_latency(  # noqa: PLR0913  # keyword-only options, each off by de
         links = []
         # Ends first, so that no start goes unanswered; of each, the raw program first, so that it runs first.
         for side, target in sides:
-            category, name = tracepoints.split(target)
+            category, name = tracefs.split(target)
             if by_pointer:
                 links.append(stack.enter_context(loaded.attach_raw_tracepoint(f"tplat_raw_{side}", name)))
             links.append(stack.enter_context(loaded.attach_tracepoint(f"tplat_{side}", category, name)))
@@ -293,7 +293,7 @@ def set_pointer_key(spec: _rtrace.ObjectSpec, names: tuple[str, str], forms: tup
     """Tell the programs where the raw tracepoints pass the request, and how to check it."""
     arguments = []
     for target in names:
-        category, name = tracepoints.split(target)
+        category, name = tracefs.split(target)
         found = _rtrace.tracepoint_arguments(name) if category == "block" else None
         if found is None or REQUEST not in found[:2]:
             message = f"key {REQUEST!r}: raw tracepoint `{target}` does not pass a struct request"
