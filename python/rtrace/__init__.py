@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from rtrace.errors import TraceFormatError as TraceFormatError
     from rtrace.errors import VerifierError as VerifierError
     from rtrace.histogram import Histogram as Histogram
+    from rtrace.liveview.loop import live as live
     from rtrace.shapes.function_latency import FunctionLatency as FunctionLatency
     from rtrace.shapes.function_latency import function_latency as function_latency
     from rtrace.shapes.recording import Recording as Recording
@@ -69,6 +70,7 @@ _HOMES = {
         "VerifierError",
     ),
     "rtrace.histogram": ("Histogram",),
+    "rtrace.liveview.loop": ("live",),
     "rtrace.shapes.function_latency": ("FunctionLatency", "function_latency"),
     "rtrace.shapes.recording": ("Recording",),
     "rtrace.shapes.tracepoint_events": ("tracepoint_events",),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rtrace.display.histogram_plot import label_buckets, new_axes
-from rtrace.display.wording import format_losses, format_range, used_slots
+from rtrace.display.wording import format_lost_of, format_range, noun, used_slots
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes  # type: ignore[import-not-found, unused-ignore]
@@ -31,7 +31,7 @@ def plot_comparison(hist: Histogram, other: Histogram, ax: Axes | None, labels: 
     used = [used_slots(part) for part in (hist, other) if part.total]
     if not used:
         ax.set_axis_off()
-        ax.text(0.5, 0.5, "no calls were counted", transform=ax.transAxes, ha="center", va="center")
+        ax.text(0.5, 0.5, f"no {noun(hist)}s were counted", transform=ax.transAxes, ha="center", va="center")
         return ax
     slots = range(min(part.start for part in used), max(part.stop for part in used))
     for part, label, shift, hatch in zip((hist, other), labels, (-_WIDTH / 2, _WIDTH / 2), ("", "///"), strict=True):
@@ -41,11 +41,9 @@ def plot_comparison(hist: Histogram, other: Histogram, ax: Axes | None, labels: 
             linewidth=0,
         )  # fmt: skip
     label_buckets(hist, slots, ax)
-    ax.set_ylabel("share of the calls (%)")
+    ax.set_ylabel(f"share of the {noun(hist)}s (%)")
     targets = dict.fromkeys((hist.target, other.target))
-    lost = [
-        f"{label}: {format_losses(part.losses)}" for part, label in zip((hist, other), labels, strict=True) if part.lost
-    ]
+    lost = [f"{label}: {format_lost_of(part)}" for part, label in zip((hist, other), labels, strict=True) if part.lost]
     # Losses are part of the result, so they stand in the title where cropping does not take them away.
     ax.set_title("\n".join([f"latency of {' and '.join(targets)}", *lost]).replace("$", r"\$"))
     ax.legend()
@@ -53,7 +51,7 @@ def plot_comparison(hist: Histogram, other: Histogram, ax: Axes | None, labels: 
 
 
 def _name(part: Histogram, label: str) -> str:
-    calls = f"{label}: {part.total:,} calls"
+    calls = f"{label}: {part.total:,} {noun(part)}s"
     # Dollar signs are escaped, since matplotlib takes what is between two of them for a formula.
     return (calls + (f", p50 {format_range(*part.percentile(50), part.unit)}" if part.total else "")).replace(
         "$", r"\$"

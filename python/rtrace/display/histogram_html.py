@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from rtrace.display import html_page
 from rtrace.display.histogram_svg import histogram_svg
-from rtrace.display.wording import MARKED_PERCENTILES, format_losses, format_range, format_time, used_slots
+from rtrace.display.wording import MARKED_PERCENTILES, format_lost_of, format_range, format_time, noun, used_slots
 
 if TYPE_CHECKING:
     from rtrace.histogram import Histogram
@@ -30,21 +30,21 @@ def histogram_parts(hist: Histogram, title: str = "") -> list[str]:
     """Return what of a histogram is seen at once: its name, its losses, the bars, the percentiles."""
     how = f", by {hist.mechanism}" if hist.mechanism else ""
     lasted = f" in {hist.duration:.6g} s" if hist.duration else ""
-    calls = f"{hist.total:,} call{'s' * (hist.total != 1)}"
+    calls = f"{hist.total:,} {noun(hist)}{'s' * (hist.total != 1)}"
     parts = [html_page.line(hist.target, title or f" latency: {calls}{lasted}{how}")]
     if hist.lost:
-        parts.append(html_page.alert(format_losses(hist.losses)))
+        parts.append(html_page.alert(format_lost_of(hist)))
     if hist.total:
-        parts += [histogram_svg(hist), _summary({"": hist})]
+        parts += [histogram_svg(hist), _summary({"": hist}, noun(hist))]
     else:
-        parts.append("<div>No calls were counted.</div>")
+        parts.append(f"<div>No {noun(hist)}s were counted.</div>")
     if hist.groups:
         parts.append(_groups(hist))
     return parts
 
 
-def _summary(parts: dict[str, Histogram], by: str = "") -> str:
-    heads = [by] * bool(by) + ["calls", "mean", *(f"p{p}" for p in MARKED_PERCENTILES)]
+def _summary(parts: dict[str, Histogram], what: str, by: str = "") -> str:
+    heads = [by] * bool(by) + [f"{what}s", "mean", *(f"p{p}" for p in MARKED_PERCENTILES)]
     rows = []
     for key, part in parts.items():
         bounds = (format_range(*part.percentile(p), part.unit) for p in MARKED_PERCENTILES)
@@ -56,7 +56,7 @@ def _groups(hist: Histogram) -> str:
     shown = {str(key): part for key, part in islice(hist.groups.items(), _MOST_GROUPS) if part.total}
     left = len(hist.groups) - len(shown)
     more = f"<div>and {left} more</div>" if left > 0 else ""
-    return _summary(shown, by=hist.by or "group") + more
+    return _summary(shown, noun(hist), by=hist.by or "group") + more
 
 
 def _buckets(hist: Histogram) -> str:
@@ -69,7 +69,7 @@ def _buckets(hist: Histogram) -> str:
         low, high = hist.edges[slot : slot + 2]
         rows.append([f"{low:,.0f}", f"{high:,.0f}", f"{counts[slot]:,}", f"{counts[slot] / total:.2%}",
                      f"{seen / total:.2%}"])  # fmt: skip
-    heads = [f"from ({hist.unit})", f"below ({hist.unit})", "calls", "share", "so far"]
+    heads = [f"from ({hist.unit})", f"below ({hist.unit})", f"{noun(hist)}s", "share", "so far"]
     return html_page.table(heads, rows, [True] * len(heads))
 
 
@@ -83,7 +83,7 @@ def _facts(hist: Histogram) -> str:
         "kernel": hist.kernel,
         "started": hist.started.isoformat(" ", "seconds") if hist.started else "",
         "duration": f"{hist.duration:.6g} s",
-        "losses": format_losses(hist.losses),
+        "losses": format_lost_of(hist),
         "nested calls": f"{hist.nested:,}",
         **{f"option {name}": str(value) for name, value in options.items()},
     }

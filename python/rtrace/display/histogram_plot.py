@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rtrace.display.wording import format_losses, format_time, percentile_marks, used_slots
+from rtrace.display.wording import format_lost_of, format_time, noun, percentile_marks, used_slots
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes  # type: ignore[import-not-found, unused-ignore]
@@ -30,16 +30,16 @@ def plot_histogram(hist: Histogram, ax: Axes | None = None) -> Axes:
     if slots:
         _bars(hist, slots, ax)
         label_buckets(hist, slots, ax)
-        ax.set_ylabel("calls")
+        ax.set_ylabel(f"{noun(hist)}s")
         ax.locator_params(axis="y", integer=True)
         ax.yaxis.set_major_formatter("{x:,.0f}")
         _marks(hist, slots, ax)
     else:
         ax.set_axis_off()
-        ax.text(0.5, 0.5, "no calls were counted", transform=ax.transAxes, ha="center", va="center")
-    title = f"{hist.target} latency: {hist.total:,} calls" + f" ({hist.mechanism})" * bool(hist.mechanism)
+        ax.text(0.5, 0.5, f"no {noun(hist)}s were counted", transform=ax.transAxes, ha="center", va="center")
+    title = f"{hist.target} latency: {hist.total:,} {noun(hist)}s" + f" ({hist.mechanism})" * bool(hist.mechanism)
     # Losses are part of the result, so they stand in the title where cropping does not take them away.
-    ax.set_title(title + f"\n{format_losses(hist.losses)}" * bool(hist.lost))
+    ax.set_title(title + f"\n{format_lost_of(hist)}" * bool(hist.lost))
     return ax
 
 

@@ -6,7 +6,7 @@ import math
 from html import escape
 from typing import TYPE_CHECKING
 
-from rtrace.display.wording import format_range, format_time, percentile_marks, used_slots
+from rtrace.display.wording import format_range, format_time, noun, percentile_marks, used_slots
 
 if TYPE_CHECKING:
     from rtrace.display.wording import Mark
@@ -44,14 +44,14 @@ def histogram_svg(hist: Histogram) -> str:
         # At least two pixels: a single slow call is what people look for.
         height = max(counts[slot] * scale, 2) if counts[slot] else 0
         low, high = hist.edges[slot : slot + 2].tolist()
-        tip = f"{format_range(low, high, hist.unit)}: {counts[slot]:,} calls, {counts[slot] / hist.total:.2%}"
+        tip = f"{format_range(low, high, hist.unit)}: {counts[slot]:,} {noun(hist)}s, {counts[slot] / hist.total:.2%}"
         shapes.append(
             f'<rect x="{x(slot) + 1:.1f}" y="{floor - height:.1f}" width="{step - 2:.1f}" height="{height:.1f}" '
             f'class="bar" fill="{_FILL}"><title>{escape(tip)}</title></rect>'
         )
     shapes += [_mark(hist, mark, x(mark.slot), step, floor) for mark in marks]
     shapes.append(_axis(hist, slots, step, floor))
-    title = escape(f"latency of {hist.target}, {hist.total:,} calls in log2 buckets")
+    title = escape(f"latency of {hist.target}, {hist.total:,} {noun(hist)}s in log2 buckets")
     return (
         f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" font-size="12" fill="currentColor" '
         f'font-family="system-ui, sans-serif" aria-label="{title}">{"".join(shapes)}</svg>'
@@ -100,7 +100,7 @@ def _axis(hist: Histogram, slots: range, step: float, floor: float) -> str:
     parts.append(
         f'<text x="{middle:.1f}" y="{floor + 35}" text-anchor="middle" opacity=".8">latency, log2 buckets</text>'
         f'<text x="14" y="{(_TOP + floor) / 2:.0f}" text-anchor="middle" opacity=".8" '
-        f'transform="rotate(-90 14 {(_TOP + floor) / 2:.0f})">calls</text>'
+        f'transform="rotate(-90 14 {(_TOP + floor) / 2:.0f})">{noun(hist)}s</text>'
     )
     return "".join(parts)
 

@@ -35,12 +35,15 @@ def trace_html(trace: Trace) -> str:
     return html_page.element(parts)
 
 
-def events_table(trace: Trace, slices: list[slice]) -> str:
-    """Return some rows of the table, with a line between slices on how many are left out."""
+def events_table(trace: Trace, slices: list[slice], first_ns: int | None = None) -> str:
+    """Return some rows of the table, with a line between slices on how many are left out.
+
+    Times count from the first event, or from `first_ns`.
+    """
     heads = ""
     bodies = []
     for rows in slices:
-        columns = [column_cells(trace, name, rows) for name in trace.fields]
+        columns = [column_cells(trace, name, rows, first_ns) for name in trace.fields]
         right = [column.right for column in columns]
         heads = html_page.row("th", [column.heading for column in columns], right)
         lines = zip(*(column.cells for column in columns), strict=True)
