@@ -33,7 +33,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(50);
 const SIGNAL_CHECK: Duration = Duration::from_millis(100);
 
 struct State {
-    ring: MappedRing,
+    /// Its memory keeps the map in the kernel, so it is let go of at the end and not with the last reference.
+    ring: Option<MappedRing>,
     held: Held,
     /// Readable while there is something to read; made for the first who asks.
     ready: Option<OwnedFd>,
@@ -46,7 +47,8 @@ struct State {
 impl State {
     /// Move what is committed from the ring to what is held, as far as it may.
     fn drain(&mut self) -> io::Result<()> {
-        let mut view = self.ring.view();
+        let Some(ring) = self.ring.as_mut() else { return Ok(()) };
+        let mut view = ring.view();
         let waiting = usize::try_from(view.waiting()).unwrap_or(usize::MAX);
         if waiting == 0 {
             return Ok(());
@@ -131,7 +133,7 @@ impl RingBuffer {
             Error::Value(format!("max_bytes must hold one record of {record_size} bytes, not {max_bytes}"))
         })?;
         let ring = MappedRing::new(map.as_fd(), ring_bytes).map_err(failed)?;
-        let state = State { ring, held, ready: None, is_ready: false, failed: false, closed: false };
+        let state = State { ring: Some(ring), held, ready: None, is_ready: false, failed: false, closed: false };
         let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() });
         let stop = event::new().map_err(failed)?;
         let (for_thread, stop_seen) = (Arc::clone(&shared), stop.try_clone().map_err(failed)?);
@@ -280,7 +282,8 @@ impl RingBuffer {
             // It can only have panicked, and has nothing left to say then.
             let _ = thread.join();
         }
-        drop(self.shared.lock().held.take());
+        let mut state = self.shared.lock();
+        drop((state.held.take(), state.ring.take()));
     }
 }
 
