@@ -8,6 +8,7 @@
 mod array;
 mod attach;
 mod error;
+mod held;
 mod kernel;
 mod layout;
 mod link;

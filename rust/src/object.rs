@@ -12,6 +12,7 @@ use pyo3::{prelude::*, types::PyDict};
 use crate::{
     attach,
     error::Error,
+    held::WhenFull,
     layout::Layout,
     link::Link,
     map::{Map, MapFacts},
@@ -103,10 +104,21 @@ impl Object {
     /// Start to drain the ring buffer called `map`.
     ///
     /// Its records have the type that the object's BTF says, or are bytes of which `record_bytes` are taken each.
-    /// At most `max_bytes` are held for the reader. When nobody takes them the ring itself fills up, and the programs
-    /// count what they could not write.
-    #[pyo3(signature = (map, *, record_bytes = None, max_bytes = 256 << 20))]
-    fn ring_buffer(&self, map: &str, record_bytes: Option<usize>, max_bytes: usize) -> PyResult<RingBuffer> {
+    /// At most `max_bytes` are held for the reader. What comes `when_full` stays in the ring (``"wait"``) until that
+    /// is full as well and the programs count what they cannot write, or is dropped and counted (``"drop_newest"``),
+    /// or takes the place of the oldest, which are dropped and counted (``"drop_oldest"``).
+    #[pyo3(signature = (map, *, record_bytes = None, max_bytes = 256 << 20, when_full = "wait"))]
+    fn ring_buffer(
+        &self,
+        map: &str,
+        record_bytes: Option<usize>,
+        max_bytes: usize,
+        when_full: &str,
+    ) -> PyResult<RingBuffer> {
+        let Some((_, when_full)) = WhenFull::NAMES.into_iter().find(|(name, _)| *name == when_full) else {
+            let known = WhenFull::NAMES.map(|(name, _)| name).join(", ");
+            return Err(Error::Value(format!("when_full must be one of {known}, not {when_full:?}")).into());
+        };
         let (facts, fd) = self.maps.get(map).ok_or_else(|| self.no_such("map", map, self.maps.keys()))?;
         if facts.map_type != bpf_map_type::BPF_MAP_TYPE_RINGBUF as u32 {
             return Err(Error::Type(format!("map `{map}` is not a ring buffer")).into());
@@ -115,7 +127,7 @@ impl Object {
         let open = guard.as_ref().ok_or_else(|| Error::Closed(format!("object `{}`", self.name)))?;
         let copy = open.try_clone()?;
         let layout = record_bytes.map_or_else(|| facts.value.clone(), Layout::Opaque);
-        Ok(RingBuffer::new(map, layout, copy, facts.max_entries as usize, max_bytes)?)
+        Ok(RingBuffer::new(map, layout, copy, facts.max_entries as usize, (max_bytes, when_full))?)
     }
 
     /// Attach a kprobe or kretprobe program to the kernel function `symbol`.

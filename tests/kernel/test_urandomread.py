@@ -58,6 +58,7 @@ def device_with_tracepoint() -> Iterator[Path]:
 
 def test_the_tracepoint_of_old_kernels(device_with_tracepoint: Path) -> None:
     """Its name, format and text are those of Linux up to 5.17: the way that the tutorial goes."""
+    assert "random:urandom_read" in rtrace.tracepoints("random:*")
     device = os.open(device_with_tracepoint, os.O_RDONLY)
     with rtrace.urandomread(pid=os.getpid()) as recorded:
         assert recorded.mechanism == "tracepoint"

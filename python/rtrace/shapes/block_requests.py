@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import struct
 
-from rtrace import _rtrace, tracepoints
+from rtrace import _rtrace, tracefs
 from rtrace.errors import BtfError, NotSupportedError
 
 TYPE_CHECKING = False  # saves the import of typing
@@ -51,7 +51,7 @@ NOWHERE = 0xFFFF_FFFF
 
 def format_texts() -> tuple[str, str]:
     """Return the formats of a request's start and end."""
-    start, end = (tracepoints.split(target)[1] for target in TARGETS)
+    start, end = (tracefs.split(target)[1] for target in TARGETS)
     return FORMAT.format(name=start, error=""), FORMAT.format(name=end, error=ERROR)
 
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 import contextlib
 import struct
 
-from rtrace import _rtrace, tracepoints
+from rtrace import _rtrace, tracefs
 from rtrace.shapes import block_requests, filters, record_plan, targets
-from rtrace.shapes.latency_options import LONGEST, check_ring_bytes
+from rtrace.shapes.latency_options import LONGEST, check_field_bytes, check_seconds
 from rtrace.shapes.recording import Recording
-from rtrace.shapes.tracepoint_events import MAX_BYTES, RING_BYTES, WAKEUP_PART
+from rtrace.shapes.ring_options import MAX_BYTES, RING_BYTES, RingOptions
 from rtrace.typing_light import overload
 
 TYPE_CHECKING = False  # saves the import of typing
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
+    from rtrace.shapes.ring_options import WhenFull
     from rtrace.trace import Trace
 
     Format = dict[str, Any]
@@ -52,7 +53,9 @@ def tracepoint_latency(
     max_text: int = ...,
     max_starts: int = ...,
     ring_bytes: int = ...,
+    wakeup_bytes: int | None = ...,
     max_bytes: int = ...,
+    when_full: WhenFull = ...,
     tool: str = ...,
 ) -> Trace: ...
 
@@ -74,7 +77,9 @@ def tracepoint_latency(
     max_text: int = ...,
     max_starts: int = ...,
     ring_bytes: int = ...,
+    wakeup_bytes: int | None = ...,
     max_bytes: int = ...,
+    when_full: WhenFull = ...,
     tool: str = ...,
 ) -> Recording: ...
 
@@ -95,7 +100,9 @@ def tracepoint_latency(  # noqa: PLR0913  # keyword-only options, each off by de
     max_text: int = 64,
     max_starts: int = MAX_STARTS,
     ring_bytes: int = RING_BYTES,
+    wakeup_bytes: int | None = None,
     max_bytes: int = MAX_BYTES,
+    when_full: WhenFull = "wait",
     tool: str = "tracepoint_latency",
 ) -> Trace | Recording:
     """Record the time between two tracepoints, one record for each pair with the same key.
@@ -130,7 +137,7 @@ def tracepoint_latency(  # noqa: PLR0913  # keyword-only options, each off by de
         Most bytes of a string of any length; what is longer is cut.
     max_starts
         Most starts under way at a time; starts beyond are lost, and counted.
-    ring_bytes, max_bytes
+    ring_bytes, wakeup_bytes, max_bytes, when_full
         As for :func:`tracepoint_events`.
     tool
         Name of the result's maker, kept in it.
@@ -169,15 +176,19 @@ def tracepoint_latency(  # noqa: PLR0913  # keyword-only options, each off by de
     ... )
     >>> trace.histogram("latency_ns").print()  # doctest: +SKIP
     """
-    check(duration, min_latency, max_text, max_starts)
-    check_ring_bytes(ring_bytes)
+    check_seconds("duration", duration)
+    check_field_bytes(max_text=max_text)
+    check(min_latency, max_starts)
+    ring_options = RingOptions(
+        ring_bytes=ring_bytes, wakeup_bytes=wakeup_bytes, max_bytes=max_bytes, when_full=when_full
+    )
     tasks = targets.Tasks(pid, tid, cgroup)
     by_request = key == block_requests.KEY
     if by_request:
         check_requests(start, end)
         texts = block_requests.format_texts()
     else:
-        texts = tracepoints.format_text(start), tracepoints.format_text(end)
+        texts = tracefs.format_text(start), tracefs.format_text(end)
     forms = _rtrace.parse_format(texts[0]), _rtrace.parse_format(texts[1])
     plans = lay_out(forms, fields, end_fields, max_text)
     spec = _rtrace.ObjectSpec.prebuilt("tracepoint_latency")
@@ -189,12 +200,11 @@ def tracepoint_latency(  # noqa: PLR0913  # keyword-only options, each off by de
     spec.set_global("END_SEGMENTS", plans[1].table())
     spec.set_global("CARRIED_BYTES", plans[1].base - plans[0].base)
     spec.set_global("RECORD_BYTES", plans[1].record_bytes)
-    spec.set_global("WAKEUP_BYTES", ring_bytes // WAKEUP_PART)
+    ring_options.apply(spec)
     spec.set_global("MIN_LATENCY_NS", round((min_latency or 0) * 1e9))
     if filter is not None:
         spec.set_global("FILTER", filters.table(_rtrace.parse_filter(filter, texts[0])))
     spec.set_max_entries("STARTS", max_starts)
-    spec.set_max_entries("EVENTS", ring_bytes)
     # Ends first, so that no start goes unanswered.
     sides = [
         (f"tplat_{'rq_' if by_request else ''}{side}", target) for side, target in (("end", end), ("start", start))
@@ -202,11 +212,10 @@ def tracepoint_latency(  # noqa: PLR0913  # keyword-only options, each off by de
     with contextlib.ExitStack() as stack:
         loaded = stack.enter_context(spec.load({program: None for program, _ in sides}))
         tasks.set_cgroup(loaded)
-        ring = loaded.ring_buffer("EVENTS", record_bytes=plans[1].record_bytes, max_bytes=max_bytes)
-        stack.enter_context(ring)
+        ring = stack.enter_context(ring_options.open(loaded, plans[1].record_bytes))
         links = []
         for program, target in sides:
-            category, name = tracepoints.split(target)
+            category, name = tracefs.split(target)
             if by_request:
                 link = loaded.attach_raw_tracepoint(program, name)
             else:
@@ -230,16 +239,10 @@ def tracepoint_latency(  # noqa: PLR0913  # keyword-only options, each off by de
         return recording.record(duration)
 
 
-def check(duration: float | None, min_latency: float | None, max_text: int, max_starts: int) -> None:
+def check(min_latency: float | None, max_starts: int) -> None:
     """Refuse options that make no sense."""
-    if duration is not None and not 0 < duration < LONGEST:
-        message = f"duration must be a positive time in seconds, not {duration!r}"
-        raise ValueError(message)
     if min_latency is not None and not 0 <= min_latency < LONGEST:
         message = f"min_latency is a time in seconds, not {min_latency!r}"
-        raise ValueError(message)
-    if not 0 < max_text <= record_plan.MAX_PAYLOAD or max_text % 8:
-        message = f"max_text must be a multiple of 8 up to {record_plan.MAX_PAYLOAD}, not {max_text!r}"
         raise ValueError(message)
     if not 0 < max_starts < 2**24:
         message = f"max_starts must be positive and below {2**24}, not {max_starts!r}"
