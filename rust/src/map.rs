@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -211,6 +211,24 @@ impl Map {
     #[getter]
     fn name(&self) -> &str {
         &self.facts.name
+    }
+
+    /// File descriptor; it is the object's, and closed with it.
+    #[getter]
+    fn fd(&self, py: Python<'_>) -> PyResult<i32> {
+        Ok(self.with(py, "ask about", |fd| Ok(fd.as_raw_fd()))?)
+    }
+
+    /// The kernel's number of its type (``BPF_MAP_TYPE_HASH`` is 1).
+    #[getter]
+    fn map_type(&self) -> u32 {
+        self.facts.map_type
+    }
+
+    /// The flags that it was made with (``BPF_F_NO_PREALLOC`` is 1).
+    #[getter]
+    fn flags(&self) -> u32 {
+        self.facts.flags
     }
 
     /// Most entries that it holds.

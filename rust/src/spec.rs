@@ -8,7 +8,7 @@ use std::{
 };
 
 use aya_obj::{
-    EbpfSectionKind, Map as ObjectMap, ProgramSection,
+    EbpfSectionKind, Map as ObjectMap,
     generated::{BPF_F_MMAPABLE, BPF_F_RDONLY_PROG, bpf_map_type},
 };
 use pyo3::{prelude::*, types::PyDict};
@@ -21,6 +21,7 @@ use crate::{
     map::{MapFacts, bytes_of},
     object::Object,
     prebuilt,
+    sections::{self, Meant},
     sys::file::Contents,
 };
 
@@ -39,6 +40,8 @@ pub(crate) struct ObjectSpec {
 pub(crate) struct Parsed {
     pub(crate) elf: aya_obj::Object,
     pub(crate) maps: HashMap<String, MapFacts>,
+    /// What the programs in sections that go by another name are.
+    pub(crate) meant: Vec<Meant>,
     /// Layouts of the globals by name.
     globals: HashMap<String, Layout>,
 }
@@ -57,6 +60,8 @@ impl ObjectSpec {
             errno: None,
         };
         // aya-obj trusts some of what it reads; a corrupt file must end as an error all the same.
+        let renamed = sections::rename_unknown(data);
+        let (data, meant) = renamed.as_ref().map_or((data, &[][..]), |(data, meant)| (data, meant));
         let parsed = panic::catch_unwind(AssertUnwindSafe(|| aya_obj::Object::parse(data)));
         let elf = match parsed {
             Ok(Ok(elf)) => elf,
@@ -69,7 +74,8 @@ impl ObjectSpec {
         let mut globals = btf.as_ref().map(global_layouts).unwrap_or_default();
         // To BTF, maps are variables too.
         globals.retain(|variable, _| !elf.maps.contains_key(variable));
-        Ok(Self { name: name.to_owned(), inner: Mutex::new(Parsed { elf, maps, globals }) })
+        let parsed = Parsed { elf, maps, meant: meant.to_vec(), globals };
+        Ok(Self { name: name.to_owned(), inner: Mutex::new(parsed) })
     }
 
     fn edit_map(&self, name: &str, edit: impl FnOnce(&mut MapFacts)) -> Result<(), Error> {
@@ -122,8 +128,10 @@ impl ObjectSpec {
     #[getter]
     fn programs<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let programs = PyDict::new(py);
-        for (name, program) in &self.lock().elf.programs {
-            programs.set_item(name, kind_name(&program.section))?;
+        let parsed = self.lock();
+        for (name, program) in &parsed.elf.programs {
+            let (kind, _) = load::kind_of(program, &parsed.meant);
+            programs.set_item(name, kind.map_or("other", |kind| kind.name))?;
         }
         Ok(programs)
     }
@@ -183,8 +191,9 @@ impl ObjectSpec {
 
     /// Put the object into the kernel.
     ///
-    /// `programs` names the programs to load, each with the function that it is for where its type wants to know
-    /// (fentry, fexit), else with ``None``. Nothing stays behind in the kernel if one of them is refused.
+    /// `programs` names the programs to load at once, each with the target that it is for where its kind wants to
+    /// know (fentry, fexit, `fmod_ret`, lsm, btf tracepoint), else with ``None``; others can be loaded later, with
+    /// :meth:`Object.load_program`. Nothing stays behind in the kernel if one of them is refused.
     #[expect(clippy::needless_pass_by_value, reason = "arguments from Python are owned")]
     fn load(&self, py: Python<'_>, programs: HashMap<String, Option<String>>) -> PyResult<Object> {
         let parsed = self.lock().clone();
@@ -199,23 +208,6 @@ impl ObjectSpec {
 
     fn __repr__(&self) -> String {
         format!("<ObjectSpec {}>", self.name)
-    }
-}
-
-/// Return the field's word for what a section's programs are attached to.
-pub(crate) fn kind_name(section: &ProgramSection) -> &'static str {
-    match section {
-        ProgramSection::KProbe => "kprobe",
-        ProgramSection::KRetProbe => "kretprobe",
-        ProgramSection::UProbe { .. } => "uprobe",
-        ProgramSection::URetProbe { .. } => "uretprobe",
-        ProgramSection::TracePoint => "tracepoint",
-        ProgramSection::RawTracePoint => "raw tracepoint",
-        ProgramSection::BtfTracePoint => "btf tracepoint",
-        ProgramSection::FEntry { .. } => "fentry",
-        ProgramSection::FExit { .. } => "fexit",
-        ProgramSection::PerfEvent => "perf event",
-        _ => "other",
     }
 }
 

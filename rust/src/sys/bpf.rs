@@ -8,7 +8,7 @@ mod programs;
 use std::{
     ffi::CString,
     io, mem,
-    os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
+    os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
     ptr,
 };
 
@@ -59,5 +59,19 @@ fn object_name(name: &str) -> [u8; NAME_LEN] {
 
 /// Return `text` as a C string, or an error that names the NUL byte in it.
 pub(crate) fn c_string(text: &str) -> io::Result<CString> {
-    CString::new(text).map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "contains a NUL byte"))
+    c_bytes(text.as_bytes())
+}
+
+/// Return `bytes` as a C string, or an error that names the NUL byte in it.
+pub(crate) fn c_bytes(bytes: &[u8]) -> io::Result<CString> {
+    CString::new(bytes).map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "contains a NUL byte"))
+}
+
+/// Copy a descriptor that is somebody else's.
+pub(crate) fn copy_descriptor(fd: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: takes any number; the copy belongs to us alone.
+    unsafe {
+        let copy = check(libc::c_long::from(libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 3)))?;
+        Ok(OwnedFd::from_raw_fd(copy))
+    }
 }
