@@ -3,13 +3,14 @@
 use std::{
     collections::HashMap,
     panic::{self, AssertUnwindSafe},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use aya_obj::{
     EbpfSectionKind, Map as ObjectMap,
     generated::{BPF_F_MMAPABLE, BPF_F_RDONLY_PROG, bpf_map_type},
+    maps::PinningType,
 };
 use pyo3::{prelude::*, types::PyDict};
 
@@ -174,6 +175,14 @@ impl ObjectSpec {
         Ok(self.edit_map(map, |facts| facts.max_entries = max_entries)?)
     }
 
+    /// Let a map be one with that of other processes which has the name `path` in a BPF file system.
+    ///
+    /// Where there is no map of that name yet, loading makes it and pins it there; it stays until its name is
+    /// removed.
+    fn pin_map(&self, map: &str, path: PathBuf) -> PyResult<()> {
+        Ok(self.edit_map(map, |facts| facts.pin = Some(path))?)
+    }
+
     /// Replace a map that no program will use with the smallest that the kernel accepts.
     ///
     /// Programs name their maps whether they reach them or not; a map type that this kernel lacks would keep them
@@ -246,6 +255,7 @@ fn map_facts(name: &str, map: &ObjectMap, btf: Option<&Btf>) -> MapFacts {
         types,
         key: layout(types.map(|(key, _)| key), key_size),
         value: layout(types.map(|(_, value)| value), value_size),
+        pin: matches!(map.pinning(), PinningType::ByName).then(|| Path::new("/sys/fs/bpf").join(name)),
     }
 }
 

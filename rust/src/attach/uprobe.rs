@@ -1,10 +1,6 @@
 //! Uprobes and uretprobes, through the kernel's uprobe PMU: the probe lives and dies with its descriptor.
 
-use std::{
-    io,
-    os::{fd::BorrowedFd, unix::ffi::OsStrExt},
-    path::Path,
-};
+use std::{io, os::fd::BorrowedFd, path::Path};
 
 use super::pmu::Pmu;
 use crate::{
@@ -65,8 +61,8 @@ pub(crate) fn attach(program: (&str, BorrowedFd<'_>), place: &Place<'_>) -> Resu
             .map_err(|_| Error::Value(format!("semaphore_offset {:#x} is beyond 4 GiB", place.semaphore_offset)))?;
         config |= u64::from(offset) << shift;
     }
-    let path = bpf::c_bytes(place.path.as_os_str().as_bytes())
-        .map_err(|error| Error::Value(format!("path `{}` {error}", place.path.display())))?;
+    let path =
+        bpf::c_path(place.path).map_err(|error| Error::Value(format!("path `{}` {error}", place.path.display())))?;
     let event = perf::open_uprobe(pmu.type_number, config, &path, place.offset, place.pid).map_err(failed)?;
     let attachment = super::to_perf_event(fd, event).map_err(failed)?;
     Ok(Link::new(kind, name, &target, attachment))

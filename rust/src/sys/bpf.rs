@@ -8,7 +8,11 @@ mod programs;
 use std::{
     ffi::CString,
     io, mem,
-    os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
+    os::{
+        fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
+        unix::ffi::OsStrExt,
+    },
+    path::Path,
     ptr,
 };
 
@@ -63,8 +67,13 @@ pub(crate) fn c_string(text: &str) -> io::Result<CString> {
 }
 
 /// Return `bytes` as a C string, or an error that names the NUL byte in it.
-pub(crate) fn c_bytes(bytes: &[u8]) -> io::Result<CString> {
+fn c_bytes(bytes: &[u8]) -> io::Result<CString> {
     CString::new(bytes).map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "contains a NUL byte"))
+}
+
+/// Return `path` as a C string.
+pub(crate) fn c_path(path: &Path) -> io::Result<CString> {
+    c_bytes(path.as_os_str().as_bytes())
 }
 
 /// Copy a descriptor that is somebody else's.

@@ -1,6 +1,7 @@
 //! Maps: making them, and their entries.
 
 use std::{
+    ffi::CStr,
     io,
     os::fd::{BorrowedFd, OwnedFd},
 };
@@ -112,28 +113,13 @@ pub(crate) fn map_lookup_batch(
     values: &mut [u8],
     delete: bool,
 ) -> io::Result<(usize, bool)> {
-    #[repr(C)]
-    struct Attr {
-        in_batch: u64,
-        out_batch: u64,
-        keys: u64,
-        values: u64,
-        count: u32,
-        map_fd: u32,
-        elem_flags: u64,
-        flags: u64,
-    }
     let mut position = vec![0_u8; key_size.max(4)];
-    let count = u32::try_from(keys.len() / key_size).unwrap_or(u32::MAX);
-    let mut attr = Attr {
+    let mut attr = BatchAttr {
         in_batch: cursor.position.as_deref().map_or(0, address),
         out_batch: address_mut(position.as_mut_slice()),
         keys: address_mut(keys),
         values: address_mut(values),
-        count,
-        map_fd: raw(map),
-        elem_flags: 0,
-        flags: 0,
+        ..batch(map, (keys, key_size))
     };
     let command = if delete { bpf_cmd::BPF_MAP_LOOKUP_AND_DELETE_BATCH } else { bpf_cmd::BPF_MAP_LOOKUP_BATCH };
     let over = match bpf(command, &mut attr) {
@@ -143,4 +129,67 @@ pub(crate) fn map_lookup_batch(
     };
     cursor.position = Some(position);
     Ok((attr.count as usize, over))
+}
+
+/// Take the oldest value of a queue, or the newest of a stack.
+pub(crate) fn queue_pop(map: BorrowedFd<'_>, value: &mut [u8]) -> io::Result<()> {
+    bpf(bpf_cmd::BPF_MAP_LOOKUP_AND_DELETE_ELEM, &mut element(map, None, address_mut(value), 0)).map(drop)
+}
+
+/// Read the value that [`queue_pop`] would take.
+pub(crate) fn queue_peek(map: BorrowedFd<'_>, value: &mut [u8]) -> io::Result<()> {
+    bpf(bpf_cmd::BPF_MAP_LOOKUP_ELEM, &mut element(map, None, address_mut(value), 0)).map(drop)
+}
+
+pub(crate) fn queue_push(map: BorrowedFd<'_>, value: &[u8], flags: u64) -> io::Result<()> {
+    bpf(bpf_cmd::BPF_MAP_UPDATE_ELEM, &mut element(map, None, address(value), flags)).map(drop)
+}
+
+#[repr(C)]
+struct BatchAttr {
+    in_batch: u64,
+    out_batch: u64,
+    keys: u64,
+    values: u64,
+    count: u32,
+    map_fd: u32,
+    elem_flags: u64,
+    flags: u64,
+}
+
+fn batch(map: BorrowedFd<'_>, (keys, key_size): (&[u8], usize)) -> BatchAttr {
+    let count = u32::try_from(keys.len() / key_size).unwrap_or(u32::MAX);
+    let map_fd = raw(map);
+    BatchAttr { in_batch: 0, out_batch: 0, keys: address(keys), values: 0, count, map_fd, elem_flags: 0, flags: 0 }
+}
+
+/// Set many entries: as many values as keys, each of every CPU where the map has one for each.
+pub(crate) fn map_update_batch(map: BorrowedFd<'_>, keys: (&[u8], usize), values: &[u8]) -> io::Result<()> {
+    let mut attr = BatchAttr { values: address(values), ..batch(map, keys) };
+    bpf(bpf_cmd::BPF_MAP_UPDATE_BATCH, &mut attr).map(drop)
+}
+
+/// Remove many entries; return how many were removed before it succeeded or failed.
+pub(crate) fn map_delete_batch(map: BorrowedFd<'_>, keys: (&[u8], usize)) -> (usize, io::Result<()>) {
+    let mut attr = batch(map, keys);
+    let result = bpf(bpf_cmd::BPF_MAP_DELETE_BATCH, &mut attr).map(drop);
+    (attr.count as usize, result)
+}
+
+#[repr(C)]
+struct ObjectAttr {
+    path: u64,
+    bpf_fd: u32,
+    file_flags: u32,
+}
+
+/// Give a map, program or link a name in a BPF file system, by which it outlives its descriptors.
+pub(crate) fn pin(fd: BorrowedFd<'_>, path: &CStr) -> io::Result<()> {
+    let mut attr = ObjectAttr { path: path.as_ptr() as u64, bpf_fd: raw(fd), file_flags: 0 };
+    bpf(bpf_cmd::BPF_OBJ_PIN, &mut attr).map(drop)
+}
+
+/// Open what has a name in a BPF file system.
+pub(crate) fn open_pinned(path: &CStr) -> io::Result<OwnedFd> {
+    bpf_fd(bpf_cmd::BPF_OBJ_GET, &mut ObjectAttr { path: path.as_ptr() as u64, bpf_fd: 0, file_flags: 0 })
 }
