@@ -1,8 +1,33 @@
 //! The kernel's types that a program uses, as C.
+//!
+//! A program names what it uses: tags, typedefs, enumerators and members are identifiers in its source. That decides
+//! which types are written, without a look at what the identifiers mean:
+//!
+//! 1. A struct, union, enumeration or typedef whose name is an identifier of the program is written ([`roots`]).
+//!    An enumeration is too if one of its enumerators is.
+//! 2. What a written type contains by value is written before it ([`writer`], [`record`]).
+//! 3. What it points to is declared. If the *member's* name is an identifier of the program, the program may go on
+//!    behind it, so the type it points to is written as well: for `file->f_path.dentry->d_name.name` it is enough that
+//!    `struct file` is named somewhere.
+//!
+//! Everything else of the kernel's ten thousand types stays away, which is what makes compiling fast. Types have the
+//! size in C that BTF says, and their members the offsets ([`record`]). Two types of one name get two names: the second
+//! one `NAME___2`, which CO-RE takes for a flavour of `NAME`.
 
-use std::collections::HashSet;
+mod declaration;
+mod enumeration;
+mod record;
+mod roots;
+mod sources;
+mod writer;
 
-use crate::kernel::btf::{Btf, BtfError};
+use std::{collections::HashSet, sync::Arc};
+
+use roots::{Quality, Roots};
+use sources::Sources;
+use writer::Writer;
+
+use crate::kernel::btf::{self, Btf, BtfError};
 
 /// Typedefs that the text refers to and does not define: the prelude has them, in front of it.
 pub(crate) const BASE: &[&str] = &[
@@ -29,10 +54,40 @@ pub(crate) struct Request<'a> {
 /// The text belongs behind the definitions of [`BASE`] and in front of everything else: macros of the prelude would
 /// rewrite members that happen to have their names.
 pub(crate) fn of_kernel(request: &Request<'_>) -> Result<String, BtfError> {
-    emit(&Btf::of_kernel()?, request)
+    let mut sources = Sources::new(Arc::new(Btf::of_kernel()?));
+    let roots = Roots::find(&sources, request);
+    let mut missing = request.tags.clone();
+    let is_defined = |tag: &str| roots.tags.get(tag).is_some_and(|(quality, _)| *quality != Quality::Declaration);
+    missing.retain(|tag| !request.own_tags.contains(tag) && !is_defined(tag));
+    if missing.is_empty() {
+        return Writer::new(&sources, request).write(&roots);
+    }
+    drop(roots);
+    add_modules(&mut sources, missing)?;
+    let roots = Roots::find(&sources, request);
+    Writer::new(&sources, request).write(&roots)
 }
 
 /// The same from the given BTF alone.
-pub(crate) fn emit(_btf: &Btf, _request: &Request<'_>) -> Result<String, BtfError> {
-    todo!("published for its signature")
+pub(crate) fn emit(kernel: Arc<Btf>, request: &Request<'_>) -> Result<String, BtfError> {
+    let sources = Sources::new(kernel);
+    let roots = Roots::find(&sources, request);
+    Writer::new(&sources, request).write(&roots)
+}
+
+/// Add the modules that define the missing tags.
+fn add_modules(sources: &mut Sources, mut missing: HashSet<&str>) -> Result<(), BtfError> {
+    for module in btf::modules()? {
+        if missing.is_empty() {
+            break;
+        }
+        // A module may be on its way out, or its BTF made for another kernel: the program can still do without.
+        let Ok(module) = Btf::of_module(&module, Arc::clone(sources.kernel())) else { continue };
+        let found = Roots::tags_of(&module, &missing);
+        if !found.is_empty() {
+            missing.retain(|tag| !found.contains(tag));
+            sources.push(module);
+        }
+    }
+    Ok(())
 }
