@@ -14,6 +14,7 @@ use pyo3::{
 
 use crate::{
     array,
+    bcc::type_description::MapTypes,
     error::Error,
     layout::Layout,
     sys::{self, bpf},
@@ -33,6 +34,8 @@ pub(crate) struct MapFacts {
     pub(crate) types: Option<(u32, u32)>,
     pub(crate) key: Layout,
     pub(crate) value: Layout,
+    /// The same and more, for Python.
+    pub(crate) described: MapTypes,
 }
 
 impl MapFacts {

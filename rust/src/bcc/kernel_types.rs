@@ -19,6 +19,8 @@ mod enumeration;
 mod record;
 mod roots;
 mod sources;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use std::{collections::HashSet, sync::Arc};
@@ -54,7 +56,21 @@ pub(crate) struct Request<'a> {
 /// The text belongs behind the definitions of [`BASE`] and in front of everything else: macros of the prelude would
 /// rewrite members that happen to have their names.
 pub(crate) fn of_kernel(request: &Request<'_>) -> Result<String, BtfError> {
-    let mut sources = Sources::new(Arc::new(Btf::of_kernel()?));
+    let kernel = Arc::new(Btf::of_kernel()?);
+    emit(&kernel, request, || {
+        let modules = btf::modules()?;
+        // A module may be on its way out, or its BTF made for another kernel: the program can do without.
+        Ok(modules.into_iter().filter_map(|module| Btf::of_module(&module, Arc::clone(&kernel)).ok()))
+    })
+}
+
+/// The same from any BTF; `modules` is called if a tag is not in the kernel's.
+pub(crate) fn emit<M: Iterator<Item = Btf>>(
+    kernel: &Arc<Btf>,
+    request: &Request<'_>,
+    modules: impl FnOnce() -> Result<M, BtfError>,
+) -> Result<String, BtfError> {
+    let mut sources = Sources::new(Arc::clone(kernel));
     let roots = Roots::find(&sources, request);
     let mut missing = request.tags.clone();
     let is_defined = |tag: &str| roots.tags.get(tag).is_some_and(|(quality, _)| *quality != Quality::Declaration);
@@ -62,32 +78,16 @@ pub(crate) fn of_kernel(request: &Request<'_>) -> Result<String, BtfError> {
     if missing.is_empty() {
         return Writer::new(&sources, request).write(&roots);
     }
-    drop(roots);
-    add_modules(&mut sources, missing)?;
-    let roots = Roots::find(&sources, request);
-    Writer::new(&sources, request).write(&roots)
-}
-
-/// The same from the given BTF alone.
-pub(crate) fn emit(kernel: Arc<Btf>, request: &Request<'_>) -> Result<String, BtfError> {
-    let sources = Sources::new(kernel);
-    let roots = Roots::find(&sources, request);
-    Writer::new(&sources, request).write(&roots)
-}
-
-/// Add the modules that define the missing tags.
-fn add_modules(sources: &mut Sources, mut missing: HashSet<&str>) -> Result<(), BtfError> {
-    for module in btf::modules()? {
-        if missing.is_empty() {
-            break;
-        }
-        // A module may be on its way out, or its BTF made for another kernel: the program can still do without.
-        let Ok(module) = Btf::of_module(&module, Arc::clone(sources.kernel())) else { continue };
+    let mut modules = modules()?;
+    while !missing.is_empty()
+        && let Some(module) = modules.next()
+    {
         let found = Roots::tags_of(&module, &missing);
         if !found.is_empty() {
             missing.retain(|tag| !found.contains(tag));
             sources.push(module);
         }
     }
-    Ok(())
+    let roots = Roots::find(&sources, request);
+    Writer::new(&sources, request).write(&roots)
 }

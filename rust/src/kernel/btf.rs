@@ -236,13 +236,16 @@ impl Btf {
 
     /// Return the string at `offset`, without its NUL.
     pub(crate) fn string(&self, offset: u32) -> &[u8] {
-        let offset = offset as usize;
+        self.tail(offset).split(|byte| *byte == 0).next().unwrap_or_default()
+    }
+
+    /// Return the string at `offset` and everything behind it.
+    pub(crate) fn tail(&self, offset: u32) -> &[u8] {
         let base = self.base_strings();
-        if offset < base {
-            return self.base.as_ref().map_or(&[], |kernel| kernel.string(u32::try_from(offset).unwrap_or(0)));
+        match &self.base {
+            Some(kernel) if (offset as usize) < base => kernel.tail(offset),
+            _ => self.data[self.strings.clone()].get(offset as usize - base..).unwrap_or_default(),
         }
-        let strings = &self.data[self.strings.clone()];
-        strings.get(offset - base..).and_then(|rest| rest.split(|byte| *byte == 0).next()).unwrap_or_default()
     }
 
     /// Find the type of that kind and name among this blob's own types; return its number.

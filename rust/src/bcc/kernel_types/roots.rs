@@ -36,7 +36,7 @@ impl<'a> Roots<'a> {
         for (id, found) in sources.types() {
             let kind = found.kind();
             if matches!(kind, kind::ENUM | kind::ENUM64) {
-                let named = |offset| names.get(sources.string(id, offset));
+                let named = |offset| names.get(sources.tail(id, offset));
                 let mut offsets = found.enumerators(false).map(|enumerator| enumerator.name_offset);
                 if offsets.any(|offset| named(offset).is_some_and(|name| !request.own_names.contains(name))) {
                     roots.enumerations.insert(id);
@@ -47,7 +47,7 @@ impl<'a> Roots<'a> {
                 kind::STRUCT | kind::UNION | kind::ENUM | kind::ENUM64 => Quality::Empty,
                 kind::FWD => Quality::Declaration,
                 kind::TYPEDEF => {
-                    if let Some(name) = names.get(sources.string(id, found.name_offset))
+                    if let Some(name) = names.get(sources.tail(id, found.name_offset))
                         && !request.own_names.contains(name)
                         && !BASE.contains(&name)
                     {
@@ -58,7 +58,7 @@ impl<'a> Roots<'a> {
                 _ => continue,
             };
             if found.name_offset != 0
-                && let Some(name) = names.get(sources.string(id, found.name_offset))
+                && let Some(name) = names.get(sources.tail(id, found.name_offset))
                 && !request.own_tags.contains(name)
             {
                 let best = roots.tags.entry(name).or_insert((quality, id));
@@ -76,7 +76,7 @@ impl<'a> Roots<'a> {
         let names = Names::new(tags);
         let defines = |found: &Type<'_>| found.kind() != kind::FWD && is_tagged(found);
         let defined = module.types().filter(|(_, found)| defines(found));
-        defined.filter_map(|(_, found)| names.get(module.string(found.name_offset))).collect()
+        defined.filter_map(|(_, found)| names.get(module.tail(found.name_offset))).collect()
     }
 
     /// Find the definitions of tags that are only declared where they were met.
@@ -85,7 +85,7 @@ impl<'a> Roots<'a> {
         let mut found_tags = HashSet::new();
         let named = |(id, found): (Id, Type<'_>)| {
             let defines = is_record(&found) && found.len() > 0;
-            let name = defines.then(|| names.get(sources.string(id, found.name_offset))).flatten()?;
+            let name = defines.then(|| names.get(sources.tail(id, found.name_offset))).flatten()?;
             found_tags.insert(name).then_some(id)
         };
         sources.types().filter_map(named).collect()
@@ -113,11 +113,13 @@ impl<'s, 'a> Names<'s, 'a> {
         Self { set, starts }
     }
 
-    fn get(&self, name: &[u8]) -> Option<&'a str> {
-        let start = start_of(name);
+    /// Return the name that `tail` begins with and a NUL ends.
+    fn get(&self, tail: &[u8]) -> Option<&'a str> {
+        let start = start_of(tail);
         if self.starts[start / 64] >> (start % 64) & 1 == 0 {
             return None;
         }
+        let name = tail.split(|byte| *byte == 0).next()?;
         self.set.get(str::from_utf8(name).ok()?).copied()
     }
 }

@@ -36,10 +36,6 @@ impl Sources {
         self.all.push(Arc::new(module));
     }
 
-    pub(super) fn kernel(&self) -> &Arc<Btf> {
-        &self.all[0]
-    }
-
     /// Every type of every source.
     pub(super) fn types(&self) -> impl Iterator<Item = (Id, Type<'_>)> {
         (0..)
@@ -60,6 +56,11 @@ impl Sources {
     /// The string that type `of` refers to.
     pub(super) fn string(&self, of: Id, offset: u32) -> &[u8] {
         self.btf(of).string(offset)
+    }
+
+    /// The same with everything behind it.
+    pub(super) fn tail(&self, of: Id, offset: u32) -> &[u8] {
+        self.btf(of).tail(offset)
     }
 
     pub(super) fn name(&self, id: Id) -> Result<&[u8], BtfError> {
