@@ -7,6 +7,7 @@
 
 mod array;
 mod attach;
+mod bcc;
 mod error;
 mod held;
 mod kernel;
@@ -29,7 +30,7 @@ use pyo3::prelude::*;
 /// The native half of rtrace; use the classes through :mod:`rtrace`.
 #[pymodule(gil_used = false)]
 mod _rtrace {
-    use std::str::FromStr;
+    use std::{collections::HashSet, str::FromStr};
 
     use pyo3::prelude::*;
 
@@ -39,6 +40,7 @@ mod _rtrace {
         format::parse_format,
     };
     use super::{
+        bcc,
         error::Error,
         kernel::{btf, kallsyms, privilege, tracefs::Tracefs},
         link,
@@ -87,6 +89,26 @@ mod _rtrace {
     fn struct_member(py: Python<'_>, name: &str, member: &str) -> PyResult<Option<(usize, usize)>> {
         let found = py.detach(|| btf::member(name, member));
         Ok(found.map_err(|source| Error::Btf { of: "vmlinux".into(), source })?)
+    }
+
+    /// Return the C text of the kernel's types that are among `identifiers` and of what they are made of.
+    ///
+    /// What a member points to is defined too if the member's own name is among the identifiers, else only declared.
+    /// Names in `defined` are left to the program that the text is for.
+    #[pyfunction]
+    #[pyo3(signature = (identifiers, defined = HashSet::new()))]
+    #[expect(clippy::needless_pass_by_value, reason = "arguments from Python are owned")]
+    fn kernel_types(py: Python<'_>, identifiers: HashSet<String>, defined: HashSet<String>) -> PyResult<String> {
+        let identifiers: HashSet<_> = identifiers.iter().map(String::as_str).collect();
+        let defined: HashSet<_> = defined.iter().map(String::as_str).collect();
+        let request = bcc::kernel_types::Request {
+            tags: identifiers.clone(),
+            identifiers,
+            own_tags: defined.clone(),
+            own_names: defined,
+        };
+        let text = py.detach(|| bcc::kernel_types::of_kernel(&request));
+        Ok(text.map_err(|source| Error::Btf { of: "vmlinux".into(), source })?)
     }
 
     /// Close links side by side; faster than one after the other where detaching has to wait for the kernel.

@@ -172,6 +172,12 @@ impl Object {
         Ok(Map::new(facts.clone(), Arc::clone(fd))?)
     }
 
+    /// Describe what the keys, values and events of `map` are: see :meth:`ObjectSpec.types`.
+    fn types<'py>(&self, py: Python<'py>, map: &str) -> PyResult<Bound<'py, PyDict>> {
+        let (facts, _) = self.maps.get(map).ok_or_else(|| self.no_such("map", map, self.maps.keys()))?;
+        facts.described.describe(py, &self.name)
+    }
+
     /// Start to drain the ring buffer called `map`.
     ///
     /// Its records have the type that the object's BTF says, or are bytes of which `record_bytes` are taken each.

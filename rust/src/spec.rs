@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     panic::{self, AssertUnwindSafe},
     path::{Path, PathBuf},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use aya_obj::{
@@ -15,6 +15,7 @@ use aya_obj::{
 use pyo3::{prelude::*, types::PyDict};
 
 use crate::{
+    bcc::type_description::MapTypes,
     error::Error,
     kernel::btf::{Btf, BtfError, Type, kind},
     layout::Layout,
@@ -70,9 +71,9 @@ impl ObjectSpec {
             Err(_) => return Err(refused("not a valid eBPF object".into())),
         };
         let btf = elf.btf.as_ref().map(|btf| Btf::parse(Contents::Read(btf.to_bytes()), None)).transpose();
-        let btf = btf.map_err(|source| Error::Btf { of: name.to_owned(), source })?;
+        let btf = btf.map_err(|source| Error::Btf { of: name.to_owned(), source })?.map(Arc::new);
         let maps = elf.maps.iter().map(|(map, parsed)| (map.clone(), map_facts(map, parsed, btf.as_ref()))).collect();
-        let mut globals = btf.as_ref().map(global_layouts).unwrap_or_default();
+        let mut globals = btf.as_deref().map(global_layouts).unwrap_or_default();
         // To BTF, maps are variables too.
         globals.retain(|variable, _| !elf.maps.contains_key(variable));
         let parsed = Parsed { elf, maps, meant: meant.to_vec(), globals };
@@ -198,6 +199,17 @@ impl ObjectSpec {
         })?)
     }
 
+    /// Describe what the keys, values and events of `map` are, as its object's BTF has it.
+    ///
+    /// A dict of ``key``, ``value`` and ``event``, each ``None`` or a dict whose ``kind`` is ``"int"``, ``"float"``,
+    /// ``"pointer"``, ``"enum"``, ``"array"`` (of ``count`` times its ``element``), ``"struct"`` or ``"union"``. Those
+    /// have ``members``: dicts of ``name``, ``type``, ``offset`` in bits and, for a bit field, its width in ``bits``.
+    fn types<'py>(&self, py: Python<'py>, map: &str) -> PyResult<Bound<'py, PyDict>> {
+        let parsed = self.lock();
+        let facts = parsed.maps.get(map).ok_or_else(|| self.no_such("map", map, parsed.maps.keys()))?;
+        facts.described.describe(py, &self.name)
+    }
+
     /// Put the object into the kernel.
     ///
     /// `programs` names the programs to load at once, each with the target that it is for where its kind wants to
@@ -221,7 +233,7 @@ impl ObjectSpec {
 }
 
 /// Collect what creates a map and what reads it.
-fn map_facts(name: &str, map: &ObjectMap, btf: Option<&Btf>) -> MapFacts {
+fn map_facts(name: &str, map: &ObjectMap, btf: Option<&Arc<Btf>>) -> MapFacts {
     let section = map.section_kind();
     let rodata = matches!(section, EbpfSectionKind::Rodata);
     let data = rodata || matches!(section, EbpfSectionKind::Data | EbpfSectionKind::Bss);
@@ -256,6 +268,7 @@ fn map_facts(name: &str, map: &ObjectMap, btf: Option<&Btf>) -> MapFacts {
         key: layout(types.map(|(key, _)| key), key_size),
         value: layout(types.map(|(_, value)| value), value_size),
         pin: matches!(map.pinning(), PinningType::ByName).then(|| Path::new("/sys/fs/bpf").join(name)),
+        described: MapTypes::of(name, map, btf),
     }
 }
 

@@ -5,7 +5,7 @@
 //!
 //! Format: <https://docs.kernel.org/bpf/btf.html>.
 
-use std::{fs, io, ops::Range, path::Path};
+use std::{fs, io, ops::Range, path::Path, sync::Arc};
 
 use thiserror::Error;
 
@@ -24,6 +24,7 @@ pub(crate) mod kind {
     pub(crate) const STRUCT: u8 = 4;
     pub(crate) const UNION: u8 = 5;
     pub(crate) const ENUM: u8 = 6;
+    pub(crate) const FWD: u8 = 7;
     pub(crate) const TYPEDEF: u8 = 8;
     pub(crate) const VOLATILE: u8 = 9;
     pub(crate) const CONST: u8 = 10;
@@ -49,6 +50,8 @@ pub(crate) enum BtfError {
     Corrupt(usize),
     #[error("no type number {0}")]
     NoType(u32),
+    #[error("corrupt: a type contains itself")]
+    Endless,
 }
 
 /// The bytes of a BTF blob and where each type starts in them.
@@ -58,7 +61,7 @@ pub(crate) struct Btf {
     /// Position of type `first_id + index`.
     positions: Vec<u32>,
     /// The kernel's BTF, for a module's: its types and strings come first in the numbering.
-    base: Option<Box<Btf>>,
+    base: Option<Arc<Btf>>,
 }
 
 /// One type: `struct btf_type` and what follows it.
@@ -71,6 +74,13 @@ pub(crate) struct Type<'a> {
     pub(crate) size_or_type: u32,
     /// What follows the header, up to the end of the blob.
     rest: &'a [u8],
+}
+
+/// A name of an enumeration.
+pub(crate) struct Enumerator {
+    pub(crate) name_offset: u32,
+    /// Wide enough for both signs of 64 bits.
+    pub(crate) value: i128,
 }
 
 /// A field of a struct or union.
@@ -96,7 +106,8 @@ impl Type<'_> {
         (self.info & 0xffff) as usize
     }
 
-    fn kind_flag(&self) -> bool {
+    /// For enumerations, whether they are signed; for declarations without a definition, whether of a union.
+    pub(crate) fn kind_flag(&self) -> bool {
         self.info >> 31 != 0
     }
 
@@ -114,23 +125,28 @@ impl Type<'_> {
         self.word(0) >> 24 & 1 != 0
     }
 
+    /// Whether an integer is a truth value.
+    pub(crate) fn is_bool(&self) -> bool {
+        self.word(0) >> 24 & 4 != 0
+    }
+
+    /// The names and values of an enumeration; `signed` is for those of 32 bits.
+    pub(crate) fn enumerators(&self, signed: bool) -> impl Iterator<Item = Enumerator> + '_ {
+        let wide = self.kind() == kind::ENUM64;
+        let narrow = move |word: u32| if signed { i128::from(word.cast_signed()) } else { i128::from(word) };
+        (0..self.len()).map(move |index| {
+            if !wide {
+                return Enumerator { name_offset: self.word(index * 2), value: narrow(self.word(index * 2 + 1)) };
+            }
+            let value = u64::from(self.word(index * 3 + 1)) | u64::from(self.word(index * 3 + 2)) << 32;
+            let value = if self.kind_flag() { i128::from(value.cast_signed()) } else { i128::from(value) };
+            Enumerator { name_offset: self.word(index * 3), value }
+        })
+    }
+
     /// Types of the parameters of a function.
     pub(crate) fn parameters(&self) -> impl Iterator<Item = u32> + '_ {
         (0..self.len()).map(|index| self.word(index * 2 + 1))
-    }
-
-    /// Names and values of an enum.
-    pub(crate) fn enumerators(&self) -> impl Iterator<Item = (u32, i64)> + '_ {
-        let wide = self.kind() == kind::ENUM64;
-        (0..self.len()).map(move |index| {
-            if !wide {
-                let value = self.word(index * 2 + 1);
-                let value = if self.kind_flag() { i64::from(value.cast_signed()) } else { i64::from(value) };
-                return (self.word(index * 2), value);
-            }
-            let (low, high) = (u64::from(self.word(index * 3 + 1)), u64::from(self.word(index * 3 + 2)));
-            (self.word(index * 3), (high << 32 | low).cast_signed())
-        })
     }
 
     pub(crate) fn members(&self) -> impl Iterator<Item = Member> + '_ {
@@ -149,7 +165,7 @@ impl Type<'_> {
             kind::STRUCT | kind::UNION | kind::DATASEC | kind::ENUM64 => self.len() * 12,
             kind::ENUM | kind::FUNC_PROTO => self.len() * 8,
             kind::PTR
-            | 7
+            | kind::FWD
             | kind::TYPEDEF
             | kind::VOLATILE
             | kind::CONST
@@ -169,12 +185,12 @@ impl Btf {
     }
 
     /// Read the BTF of a loaded module on top of the kernel's.
-    pub(crate) fn of_module(module: &str, kernel: Self) -> Result<Self, BtfError> {
-        Self::parse(Contents::of(&Path::new(DIRECTORY).join(module))?, Some(Box::new(kernel)))
+    pub(crate) fn of_module(module: &str, kernel: Arc<Self>) -> Result<Self, BtfError> {
+        Self::parse(Contents::of(&Path::new(DIRECTORY).join(module))?, Some(kernel))
     }
 
     /// Take the bytes of a BTF blob apart.
-    pub(crate) fn parse(data: Contents, base: Option<Box<Self>>) -> Result<Self, BtfError> {
+    pub(crate) fn parse(data: Contents, base: Option<Arc<Self>>) -> Result<Self, BtfError> {
         let header = |at| u32_at(&data, at).map(|word| word as usize).ok_or(BtfError::Corrupt(at));
         if data.get(..2) != Some(&MAGIC.to_ne_bytes()) {
             return Err(BtfError::Magic);
@@ -200,7 +216,7 @@ impl Btf {
     }
 
     /// Number of the first type that is this blob's own.
-    fn first_id(&self) -> u32 {
+    pub(crate) fn first_id(&self) -> u32 {
         self.base.as_ref().map_or(1, |base| base.first_id() + u32::try_from(base.positions.len()).unwrap_or(0))
     }
 
@@ -220,13 +236,16 @@ impl Btf {
 
     /// Return the string at `offset`, without its NUL.
     pub(crate) fn string(&self, offset: u32) -> &[u8] {
-        let offset = offset as usize;
+        self.tail(offset).split(|byte| *byte == 0).next().unwrap_or_default()
+    }
+
+    /// Return the string at `offset` and everything behind it.
+    pub(crate) fn tail(&self, offset: u32) -> &[u8] {
         let base = self.base_strings();
-        if offset < base {
-            return self.base.as_ref().map_or(&[], |kernel| kernel.string(u32::try_from(offset).unwrap_or(0)));
+        match &self.base {
+            Some(kernel) if (offset as usize) < base => kernel.tail(offset),
+            _ => self.data[self.strings.clone()].get(offset as usize - base..).unwrap_or_default(),
         }
-        let strings = &self.data[self.strings.clone()];
-        strings.get(offset - base..).and_then(|rest| rest.split(|byte| *byte == 0).next()).unwrap_or_default()
     }
 
     /// Find the type of that kind and name among this blob's own types; return its number.
@@ -239,12 +258,24 @@ impl Btf {
         self.positions.iter().enumerate().find_map(found)
     }
 
+    /// All of this blob's own types, with their numbers.
+    pub(crate) fn types(&self) -> impl Iterator<Item = (u32, Type<'_>)> {
+        let found = |position: &u32| type_at(&self.data, *position as usize);
+        (self.first_id()..).zip(self.positions.iter().map(found)).filter_map(|(id, found)| Some((id, found?)))
+    }
+
     /// All of this blob's own types of one kind.
     pub(crate) fn of_kind(&self, kind: u8) -> impl Iterator<Item = Type<'_>> {
-        self.positions
-            .iter()
-            .filter_map(|position| type_at(&self.data, *position as usize))
-            .filter(move |found| found.kind() == kind)
+        self.types().map(|(_, found)| found).filter(move |found| found.kind() == kind)
+    }
+
+    /// Whether enumerations of 32 bits say if they are signed. What wrote BTF before Linux 6.1 or LLVM 15 does not; then,
+    /// values with the highest bit set are taken for negative ones, as they nearly always are.
+    pub(crate) fn tells_signs(&self) -> bool {
+        self.base.as_ref().is_some_and(|base| base.tells_signs())
+            || self.types().any(|(_, found)| {
+                matches!(found.kind(), kind::ENUM if found.kind_flag()) || found.kind() == kind::ENUM64
+            })
     }
 
     /// Follow typedefs and qualifiers to the type that has a size.
@@ -285,7 +316,9 @@ pub(crate) fn member(name: &str, member: &str) -> Result<Option<(usize, usize)>,
 /// Return the value of one of the kernel's enumerators; `None` if there is no such.
 pub(crate) fn enumerator(name: &str) -> Result<Option<i64>, BtfError> {
     let btf = Btf::of_kernel()?;
-    let value = |of: Type<'_>| of.enumerators().find(|(text, _)| btf.string(*text) == name.as_bytes()).map(|(_, v)| v);
+    let is_it = |candidate: &Enumerator| btf.string(candidate.name_offset) == name.as_bytes();
+    #[expect(clippy::cast_possible_truncation, reason = "the kernel has no enumerators past i64")]
+    let value = |of: Type<'_>| of.enumerators(of.kind_flag()).find(is_it).map(|found| found.value as i64);
     Ok(btf.of_kind(kind::ENUM).chain(btf.of_kind(kind::ENUM64)).find_map(value))
 }
 
@@ -334,21 +367,23 @@ pub(crate) fn find_function(name: &str) -> Result<Option<Function>, BtfError> {
         let parameters = btf.get(found.size_or_type).ok()?.len();
         Some(Function { module: module.map(str::to_owned), id, parameters })
     };
-    let mut btf = Btf::of_kernel()?;
-    if let Some(function) = describe(&btf, None) {
+    let kernel = Arc::new(Btf::of_kernel()?);
+    if let Some(function) = describe(&kernel, None) {
         return Ok(Some(function));
     }
-    for entry in fs::read_dir(DIRECTORY)?.flatten() {
-        let module = entry.file_name().to_string_lossy().into_owned();
-        if module == "vmlinux" {
-            continue;
-        }
-        let with_module = Btf::of_module(&module, btf)?;
-        if let Some(function) = describe(&with_module, Some(&module)) {
+    for module in modules()? {
+        if let Some(function) = describe(&Btf::of_module(&module, Arc::clone(&kernel))?, Some(&module)) {
             return Ok(Some(function));
         }
-        let Some(base) = with_module.base else { break };
-        btf = *base;
     }
     Ok(None)
+}
+
+/// Return the names of the loaded modules that have BTF, in order.
+pub(crate) fn modules() -> io::Result<Vec<String>> {
+    let entries = fs::read_dir(DIRECTORY)?.flatten();
+    let mut modules: Vec<_> = entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    modules.retain(|module| module != "vmlinux");
+    modules.sort_unstable();
+    Ok(modules)
 }

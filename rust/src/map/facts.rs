@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use aya_obj::generated::bpf_map_type;
 
-use crate::layout::Layout;
+use crate::{bcc::type_description::MapTypes, layout::Layout};
 
 /// What a map is, known before and after it is in the kernel.
 #[derive(Clone, Debug)]
@@ -20,6 +20,8 @@ pub(crate) struct MapFacts {
     pub(crate) types: Option<(u32, u32)>,
     pub(crate) key: Layout,
     pub(crate) value: Layout,
+    /// The same and more, for Python.
+    pub(crate) described: MapTypes,
     /// Where in a BPF file system it is to be found by other processes.
     pub(crate) pin: Option<PathBuf>,
 }
