@@ -4,6 +4,7 @@
 //! before anything else (tens of milliseconds) and has neither task storage nor batches.
 
 use std::{
+    borrow::Cow,
     collections::{HashMap, HashSet},
     io,
     os::fd::{AsFd, AsRawFd, OwnedFd},
@@ -18,6 +19,7 @@ use aya_obj::{
 use log::debug;
 
 use crate::{
+    bcc::kernel_reads::{self, Context},
     error::Error,
     kernel::btf,
     map::MapFacts,
@@ -33,7 +35,7 @@ const TARGET: &str = "rtrace::object";
 
 /// Load the maps and the named programs of an object.
 pub(crate) fn load(name: &str, parsed: Parsed, programs: &HashMap<String, Option<String>>) -> Result<Object, Error> {
-    let Parsed { mut elf, maps: facts, .. } = parsed;
+    let Parsed { mut elf, maps: facts, dialect, .. } = parsed;
     let refused =
         |cause: String| Error::Load { operation: "load", object: name.to_owned(), program: None, cause, errno: None };
     let object_btf = load_btf(name, &mut elf);
@@ -47,7 +49,7 @@ pub(crate) fn load(name: &str, parsed: Parsed, programs: &HashMap<String, Option
         let kernel = aya_obj::btf::Btf::from_sys_fs().map_err(|error| refused(error.to_string()))?;
         elf.relocate_btf(&kernel).map_err(|error| refused(error.to_string()))?;
     }
-    let mut loader = Loader { object: name, elf: &elf, btf: object_btf.as_ref(), targets: HashMap::new() };
+    let mut loader = Loader { object: name, elf: &elf, dialect, btf: object_btf.as_ref(), targets: HashMap::new() };
     let mut accepted = HashMap::new();
     for (program, target) in programs {
         accepted.insert(program.clone(), loader.load_program(program, target.as_deref())?);
@@ -170,6 +172,7 @@ fn takes_btf(map_type: u32) -> bool {
 struct Loader<'a> {
     object: &'a str,
     elf: &'a Elf,
+    dialect: bool,
     btf: Option<&'a OwnedFd>,
     /// Functions found already: entry and return programs have the same one, and looking reads the kernel's BTF.
     targets: HashMap<String, AttachTarget>,
@@ -183,7 +186,7 @@ struct AttachTarget {
 
 impl Loader<'_> {
     fn load_program(&mut self, name: &str, target: Option<&str>) -> Result<Program, Error> {
-        let (object, elf) = (self.object, self.elf);
+        let (object, elf, dialect) = (self.object, self.elf, self.dialect);
         let program = &elf.programs[name];
         let refused = |cause: String, errno: Option<i32>| Error::Load {
             operation: "load",
@@ -206,7 +209,11 @@ impl Loader<'_> {
             }
             (None, _) => None,
         };
-        let (functions, lines) = source_info(function);
+        let function = match kernel_reads::context_of(program_type).filter(|_| dialect) {
+            Some(context) => Cow::Owned(replace_reads(object, function, context)?),
+            None => Cow::Borrowed(function),
+        };
+        let (functions, lines) = source_info(&function);
         let attributes = ProgramAttributes {
             name,
             program_type,
@@ -232,6 +239,15 @@ impl Loader<'_> {
         }
         Ok(&self.targets[target])
     }
+}
+
+/// Make calls of helpers of the loads that the verifier would refuse.
+fn replace_reads(object: &str, function: &Function, context: Context) -> Result<Function, Error> {
+    let mut function = function.clone();
+    let reads = kernel_reads::rewrite(&mut function, context)
+        .map_err(|source| Error::Reads { object: object.to_owned(), source })?;
+    debug!(target: TARGET, "`{}` of `{object}`: {reads} reads of kernel memory", function.name);
+    Ok(function)
 }
 
 fn find_target(kind: &'static str, target: &str) -> Result<AttachTarget, Error> {

@@ -11,6 +11,7 @@ use aya_obj::{
     EbpfSectionKind, Map as ObjectMap, ProgramSection,
     generated::{BPF_F_MMAPABLE, BPF_F_RDONLY_PROG, bpf_map_type},
 };
+use object::Object as _;
 use pyo3::{prelude::*, types::PyDict};
 
 use crate::{
@@ -39,6 +40,8 @@ pub(crate) struct ObjectSpec {
 pub(crate) struct Parsed {
     pub(crate) elf: aya_obj::Object,
     pub(crate) maps: HashMap<String, MapFacts>,
+    /// Whether it was C in bcc's dialect, whose reads of kernel memory are plain loads still.
+    pub(crate) dialect: bool,
     /// Layouts of the globals by name.
     globals: HashMap<String, Layout>,
 }
@@ -69,7 +72,7 @@ impl ObjectSpec {
         let mut globals = btf.as_ref().map(global_layouts).unwrap_or_default();
         // To BTF, maps are variables too.
         globals.retain(|variable, _| !elf.maps.contains_key(variable));
-        Ok(Self { name: name.to_owned(), inner: Mutex::new(Parsed { elf, maps, globals }) })
+        Ok(Self { name: name.to_owned(), inner: Mutex::new(Parsed { elf, maps, dialect: is_dialect(data), globals }) })
     }
 
     fn edit_map(&self, name: &str, edit: impl FnOnce(&mut MapFacts)) -> Result<(), Error> {
@@ -200,6 +203,11 @@ impl ObjectSpec {
     fn __repr__(&self) -> String {
         format!("<ObjectSpec {}>", self.name)
     }
+}
+
+/// Whether the compile step for bcc's dialect made an object: it marks them with a section.
+fn is_dialect(data: &[u8]) -> bool {
+    object::File::parse(data).is_ok_and(|file| file.section_by_name(".rtrace.dialect").is_some())
 }
 
 /// Return the field's word for what a section's programs are attached to.
