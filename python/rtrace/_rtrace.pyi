@@ -1,4 +1,4 @@
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from typing import Any, Self, final
 
@@ -14,7 +14,9 @@ __all__ = [
     "RingBuffer",
     "__version__",
     "close_all",
+    "compile_c",
     "filter_matches",
+    "find_compiler",
     "function_parameters",
     "has_kprobes",
     "kernel_functions",
@@ -117,6 +119,14 @@ class RingBuffer:
     def __exit__(self, *_exception: object) -> None: ...
 
 def close_all(links: list[Link]) -> None: ...
+def compile_c(
+    source: str,
+    *,
+    name: str = "<text>",
+    include_dirs: Sequence[str | PathLike[str]] = ...,
+    cflags: Sequence[str] = ...,
+    cache: bool = True,
+) -> bytes: ...
 def filter_matches(
     expression: str,
     format_text: str,
@@ -127,6 +137,7 @@ def filter_matches(
     cpu: int = 0,
     comm: bytes = ...,
 ) -> bool: ...
+def find_compiler() -> dict[str, str] | None: ...
 def function_parameters(name: str) -> int | None: ...
 def has_kprobes() -> bool: ...
 def kernel_functions() -> list[tuple[str, str | None]]: ...

@@ -12,7 +12,10 @@ use pyo3::{
 };
 use thiserror::Error;
 
-use crate::kernel::{btf::BtfError, privilege};
+use crate::{
+    bcc::diagnostics::{Diagnostic, summary},
+    kernel::{btf::BtfError, privilege},
+};
 
 /// What went wrong, with the names of the things it went wrong with.
 #[derive(Debug, Error)]
@@ -25,6 +28,15 @@ pub(crate) enum Error {
     Load { operation: &'static str, object: String, program: Option<String>, cause: String, errno: Option<i32> },
     #[error("load `{object}`: the verifier refused program `{program}`")]
     Verifier { object: String, program: String, log: Vec<String>, errno: Option<i32> },
+    #[error("compile `{name}`{}", summary(.name, .diagnostics, .excerpt.as_deref()))]
+    Compile {
+        name: String,
+        diagnostics: Vec<Diagnostic>,
+        /// The line of the first error.
+        excerpt: Option<String>,
+        log: String,
+        hint: Option<String>,
+    },
     #[error("attach {kind} `{program}` to `{target}`: {source}")]
     Attach { program: String, kind: &'static str, target: String, source: io::Error },
     #[error("attach {kind} to `{target}`: {cause}")]
@@ -98,6 +110,14 @@ fn describe<'py>(py: Python<'py>, error: &Error) -> PyResult<Exception<'py>> {
             facts.set_item("errno", errno)?;
             facts.set_item("log", PyTuple::new(py, log)?)?;
             "VerifierError"
+        }
+        Error::Compile { name, diagnostics, log, hint: way_out, .. } => {
+            let said = diagnostics.iter().map(|said| said.to_dict(py)).collect::<PyResult<Vec<_>>>()?;
+            facts.set_item("object", name)?;
+            facts.set_item("diagnostics", PyTuple::new(py, said)?)?;
+            facts.set_item("log", log)?;
+            hint.clone_from(way_out);
+            "CompileError"
         }
         Error::Attach { program, kind, target, source } => {
             facts.set_item("program", program)?;

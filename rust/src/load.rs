@@ -33,7 +33,7 @@ const TARGET: &str = "rtrace::object";
 
 /// Load the maps and the named programs of an object.
 pub(crate) fn load(name: &str, parsed: Parsed, programs: &HashMap<String, Option<String>>) -> Result<Object, Error> {
-    let Parsed { mut elf, maps: facts, .. } = parsed;
+    let Parsed { mut elf, maps: facts, dialect, .. } = parsed;
     let refused =
         |cause: String| Error::Load { operation: "load", object: name.to_owned(), program: None, cause, errno: None };
     let object_btf = load_btf(name, &mut elf);
@@ -43,7 +43,9 @@ pub(crate) fn load(name: &str, parsed: Parsed, programs: &HashMap<String, Option
     elf.relocate_maps(fds.iter().map(|(map, fd, parsed)| (*map, *fd, parsed)), &text)
         .map_err(|error| refused(error.to_string()))?;
     elf.relocate_calls(&text).map_err(|error| refused(error.to_string()))?;
-    if elf.has_btf_relocations() {
+    // Reading the kernel's BTF takes longer than everything else together.
+    let is_relocated = dialect.is_some_and(|dialect| dialect.is_for_running_kernel());
+    if !is_relocated && elf.has_btf_relocations() {
         let kernel = aya_obj::btf::Btf::from_sys_fs().map_err(|error| refused(error.to_string()))?;
         elf.relocate_btf(&kernel).map_err(|error| refused(error.to_string()))?;
     }

@@ -14,6 +14,7 @@ use aya_obj::{
 use pyo3::{prelude::*, types::PyDict};
 
 use crate::{
+    bcc::object::Dialect,
     error::Error,
     kernel::btf::{Btf, BtfError, Type, kind},
     layout::Layout,
@@ -39,6 +40,8 @@ pub(crate) struct ObjectSpec {
 pub(crate) struct Parsed {
     pub(crate) elf: aya_obj::Object,
     pub(crate) maps: HashMap<String, MapFacts>,
+    /// Set if it was C in bcc's dialect.
+    pub(crate) dialect: Option<Dialect>,
     /// Layouts of the globals by name.
     globals: HashMap<String, Layout>,
 }
@@ -58,18 +61,25 @@ impl ObjectSpec {
         };
         // aya-obj trusts some of what it reads; a corrupt file must end as an error all the same.
         let parsed = panic::catch_unwind(AssertUnwindSafe(|| aya_obj::Object::parse(data)));
-        let elf = match parsed {
+        let mut elf = match parsed {
             Ok(Ok(elf)) => elf,
             Ok(Err(error)) => return Err(refused(error.to_string())),
             Err(_) => return Err(refused("not a valid eBPF object".into())),
         };
+        let dialect = Dialect::of(data);
+        if let Some(dialect) = &dialect {
+            dialect.tidy(&mut elf.maps);
+        }
         let btf = elf.btf.as_ref().map(|btf| Btf::parse(Contents::Read(btf.to_bytes()), None)).transpose();
         let btf = btf.map_err(|source| Error::Btf { of: name.to_owned(), source })?;
         let maps = elf.maps.iter().map(|(map, parsed)| (map.clone(), map_facts(map, parsed, btf.as_ref()))).collect();
         let mut globals = btf.as_ref().map(global_layouts).unwrap_or_default();
         // To BTF, maps are variables too.
         globals.retain(|variable, _| !elf.maps.contains_key(variable));
-        Ok(Self { name: name.to_owned(), inner: Mutex::new(Parsed { elf, maps, globals }) })
+        if dialect.is_some() {
+            globals.retain(|variable, _| !variable.contains("__rtrace_") && !variable.ends_with("__map"));
+        }
+        Ok(Self { name: name.to_owned(), inner: Mutex::new(Parsed { elf, maps, dialect, globals }) })
     }
 
     fn edit_map(&self, name: &str, edit: impl FnOnce(&mut MapFacts)) -> Result<(), Error> {
