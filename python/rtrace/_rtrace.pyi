@@ -1,4 +1,4 @@
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from typing import Any, Self, final
 
@@ -15,8 +15,10 @@ __all__ = [
     "RingBuffer",
     "__version__",
     "close_all",
+    "compile_c",
     "enumerator",
     "filter_matches",
+    "find_compiler",
     "function_parameters",
     "has_kprobes",
     "kernel_functions",
@@ -184,6 +186,14 @@ class RingBuffer:
     def __exit__(self, *_exception: object) -> None: ...
 
 def close_all(links: list[Link]) -> None: ...
+def compile_c(
+    source: str,
+    *,
+    name: str = "<text>",
+    include_dirs: Sequence[str | PathLike[str]] = ...,
+    cflags: Sequence[str] = ...,
+    cache: bool = True,
+) -> bytes: ...
 def enumerator(name: str) -> int | None: ...
 def filter_matches(
     expression: str,
@@ -195,6 +205,7 @@ def filter_matches(
     cpu: int = 0,
     comm: bytes = ...,
 ) -> bool: ...
+def find_compiler() -> dict[str, str] | None: ...
 def function_parameters(name: str) -> int | None: ...
 def has_kprobes() -> bool: ...
 def kernel_functions() -> list[tuple[str, str | None]]: ...

@@ -13,7 +13,10 @@ use pyo3::{
 use thiserror::Error;
 
 use crate::{
-    bcc::kernel_reads::ReadsError,
+    bcc::{
+        diagnostics::{Diagnostic, summary},
+        kernel_reads::ReadsError,
+    },
     kernel::{btf::BtfError, privilege},
 };
 
@@ -30,6 +33,15 @@ pub(crate) enum Error {
     Verifier { object: String, program: String, log: Vec<String>, errno: Option<i32> },
     #[error("load `{object}`: {source}")]
     Reads { object: String, source: ReadsError },
+    #[error("compile `{name}`{}", summary(.name, .diagnostics, .excerpt.as_deref()))]
+    Compile {
+        name: String,
+        diagnostics: Vec<Diagnostic>,
+        /// The line of the first error.
+        excerpt: Option<String>,
+        log: String,
+        hint: Option<String>,
+    },
     #[error("attach {kind} `{program}` to `{target}`: {source}")]
     Attach { program: String, kind: &'static str, target: String, source: io::Error },
     #[error("attach {kind} to `{target}`: {cause}")]
@@ -114,6 +126,14 @@ fn describe<'py>(py: Python<'py>, error: &Error) -> PyResult<Exception<'py>> {
             facts.set_item("errno", None::<i32>)?;
             hint = source.hint().map(str::to_owned);
             "LoadError"
+        }
+        Error::Compile { name, diagnostics, log, hint: way_out, .. } => {
+            let said = diagnostics.iter().map(|said| said.to_dict(py)).collect::<PyResult<Vec<_>>>()?;
+            facts.set_item("object", name)?;
+            facts.set_item("diagnostics", PyTuple::new(py, said)?)?;
+            facts.set_item("log", log)?;
+            hint.clone_from(way_out);
+            "CompileError"
         }
         Error::Attach { program, kind, target, source } => {
             facts.set_item("program", program)?;

@@ -36,6 +36,8 @@ mod _rtrace {
     use pyo3::prelude::*;
 
     #[pymodule_export]
+    use super::bcc::interface::{compile_c, find_compiler};
+    #[pymodule_export]
     use super::kernel::{
         filter::{filter_matches, parse_filter},
         format::parse_format,

@@ -18,7 +18,10 @@ use log::debug;
 
 use self::maps::create_maps;
 use crate::{
-    bcc::kernel_reads::{self, Context},
+    bcc::{
+        kernel_reads::{self, Context},
+        object::Dialect,
+    },
     error::Error,
     kernel::btf,
     kind::{Kind, Target, flags_of},
@@ -41,8 +44,17 @@ pub(crate) fn load(name: &str, parsed: Parsed, programs: &HashMap<String, Option
     elf.relocate_maps(fds.iter().map(|(map, fd, parsed)| (*map, *fd, parsed)), &text)
         .map_err(|error| refused(error.to_string()))?;
     elf.relocate_calls(&text).map_err(|error| refused(error.to_string()))?;
-    let mut loader =
-        Loader { object: name.to_owned(), elf, btf, meant, dialect, fits_kernel: false, targets: HashMap::new() };
+    // Reading the kernel's BTF takes longer than everything else together.
+    let fits_kernel = dialect.as_ref().is_some_and(Dialect::is_for_running_kernel);
+    let mut loader = Loader {
+        object: name.to_owned(),
+        elf,
+        btf,
+        meant,
+        dialect: dialect.is_some(),
+        fits_kernel,
+        targets: HashMap::new(),
+    };
     let mut accepted = HashMap::new();
     for (program, target) in programs {
         accepted.insert(program.clone(), loader.load_program(program, None, target.as_deref())?);

@@ -12,11 +12,10 @@ use aya_obj::{
     generated::{BPF_F_MMAPABLE, BPF_F_RDONLY_PROG, bpf_map_type},
     maps::PinningType,
 };
-use object::Object as _;
 use pyo3::{prelude::*, types::PyDict};
 
 use crate::{
-    bcc::type_description::MapTypes,
+    bcc::{object::Dialect, type_description::MapTypes},
     error::Error,
     kernel::btf::{Btf, BtfError, Type, kind},
     layout::Layout,
@@ -45,8 +44,8 @@ pub(crate) struct Parsed {
     pub(crate) maps: HashMap<String, MapFacts>,
     /// What the programs in sections that go by another name are.
     pub(crate) meant: Vec<Meant>,
-    /// Whether it was C in bcc's dialect, whose reads of kernel memory are plain loads still.
-    pub(crate) dialect: bool,
+    /// Set if it was C in bcc's dialect, whose reads of kernel memory are plain loads still.
+    pub(crate) dialect: Option<Dialect>,
     /// Layouts of the globals by name.
     globals: HashMap<String, Layout>,
 }
@@ -68,18 +67,25 @@ impl ObjectSpec {
         let renamed = sections::rename_unknown(data);
         let (data, meant) = renamed.as_ref().map_or((data, &[][..]), |(data, meant)| (data, meant));
         let parsed = panic::catch_unwind(AssertUnwindSafe(|| aya_obj::Object::parse(data)));
-        let elf = match parsed {
+        let mut elf = match parsed {
             Ok(Ok(elf)) => elf,
             Ok(Err(error)) => return Err(refused(error.to_string())),
             Err(_) => return Err(refused("not a valid eBPF object".into())),
         };
+        let dialect = Dialect::of(data);
+        if let Some(dialect) = &dialect {
+            dialect.tidy(&mut elf.maps);
+        }
         let btf = elf.btf.as_ref().map(|btf| Btf::parse(Contents::Read(btf.to_bytes()), None)).transpose();
         let btf = btf.map_err(|source| Error::Btf { of: name.to_owned(), source })?.map(Arc::new);
         let maps = elf.maps.iter().map(|(map, parsed)| (map.clone(), map_facts(map, parsed, btf.as_ref()))).collect();
         let mut globals = btf.as_deref().map(global_layouts).unwrap_or_default();
         // To BTF, maps are variables too.
         globals.retain(|variable, _| !elf.maps.contains_key(variable));
-        let parsed = Parsed { elf, maps, meant: meant.to_vec(), dialect: is_dialect(data), globals };
+        if dialect.is_some() {
+            globals.retain(|variable, _| !variable.contains("__rtrace_") && !variable.ends_with("__map"));
+        }
+        let parsed = Parsed { elf, maps, meant: meant.to_vec(), dialect, globals };
         Ok(Self { name: name.to_owned(), inner: Mutex::new(parsed) })
     }
 
@@ -233,11 +239,6 @@ impl ObjectSpec {
     fn __repr__(&self) -> String {
         format!("<ObjectSpec {}>", self.name)
     }
-}
-
-/// Whether the compile step for bcc's dialect made an object: it marks them with a section.
-fn is_dialect(data: &[u8]) -> bool {
-    object::File::parse(data).is_ok_and(|file| file.section_by_name(".rtrace.dialect").is_some())
 }
 
 /// Collect what creates a map and what reads it.
