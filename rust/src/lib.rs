@@ -36,7 +36,11 @@ mod _rtrace {
     use pyo3::prelude::*;
 
     #[pymodule_export]
+    use super::attach::perf_event::open_perf_counter;
+    #[pymodule_export]
     use super::bcc::interface::{compile_c, find_compiler};
+    #[pymodule_export]
+    use super::bcc::kernel_questions::{enum_has_value, struct_has_member};
     #[pymodule_export]
     use super::kernel::{
         filter::{filter_matches, parse_filter},
@@ -131,6 +135,12 @@ mod _rtrace {
     #[pyfunction]
     fn syscall_number(name: &str) -> Option<i32> {
         syscalls::Sysno::from_str(name).ok().map(|number| number.id())
+    }
+
+    /// Return the name of the system call of that number on this machine, or ``None`` if there is no such call.
+    #[pyfunction]
+    fn syscall_name(number: usize) -> Option<&'static str> {
+        syscalls::Sysno::new(number).map(|number| number.name())
     }
 
     /// Return where tracefs can be read, and whether that is one of the user's own mounts.

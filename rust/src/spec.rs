@@ -9,10 +9,13 @@ use std::{
 
 use aya_obj::{
     EbpfSectionKind, Map as ObjectMap,
-    generated::{BPF_F_MMAPABLE, BPF_F_RDONLY_PROG, bpf_map_type},
+    generated::{BPF_F_MMAPABLE, BPF_F_RDONLY_PROG, bpf_insn, bpf_map_type},
     maps::PinningType,
 };
-use pyo3::{prelude::*, types::PyDict};
+use pyo3::{
+    prelude::*,
+    types::{PyBytes, PyDict},
+};
 
 use crate::{
     bcc::{object::Dialect, type_description::MapTypes},
@@ -145,6 +148,20 @@ impl ObjectSpec {
             programs.set_item(name, kind.map_or("other", |kind| kind.name))?;
         }
         Ok(programs)
+    }
+
+    /// Return the instructions of a program, 8 bytes each, as they are before relocation.
+    fn instructions<'py>(&self, py: Python<'py>, program: &str) -> PyResult<Bound<'py, PyBytes>> {
+        let parsed = self.lock();
+        let programs = &parsed.elf.programs;
+        let found = programs.get(program).ok_or_else(|| self.no_such("program", program, programs.keys()))?;
+        let function = &parsed.elf.functions[&found.function_key()];
+        let encode = |instruction: &bpf_insn| {
+            let registers = instruction.dst_reg() | instruction.src_reg() << 4;
+            let (offset, immediate) = (instruction.off.to_le_bytes(), instruction.imm.to_le_bytes());
+            [&[instruction.code, registers], &offset[..], &immediate[..]].concat()
+        };
+        Ok(PyBytes::new(py, &function.instructions.iter().flat_map(encode).collect::<Vec<_>>()))
     }
 
     /// Names of the maps and their sizes in entries.

@@ -9,6 +9,7 @@ pub(crate) mod functions;
 pub(crate) mod interface;
 pub(crate) mod kernel_config;
 pub(crate) mod kernel_identity;
+pub(crate) mod kernel_questions;
 pub(crate) mod kernel_reads;
 pub(crate) mod kernel_types;
 pub(crate) mod lexer;
