@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,6 +11,7 @@ from rtrace.bcc import BPF
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from tests.kernel.conftest import Reader
 
@@ -38,3 +40,13 @@ def on_read(reader: Reader) -> Iterator[Callable[..., BPF]]:
     yield load
     for bpf in made:
         bpf.close()
+
+
+@pytest.fixture
+def cgroups(tmp_path: Path) -> Iterator[Path]:
+    """Return the root of the hierarchy of cgroups, mounted anywhere or not."""
+    mounted = tmp_path / "cgroups"
+    mounted.mkdir()
+    subprocess.run(["mount", "-t", "cgroup2", "none", mounted], check=True)
+    yield mounted
+    subprocess.run(["umount", mounted], check=True)

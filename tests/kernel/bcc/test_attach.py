@@ -17,6 +17,7 @@ from rtrace.errors import AttachError, TargetNotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from tests.kernel.conftest import Reader
 
@@ -203,10 +204,10 @@ def test_raw_sockets_receive_what_the_program_lets_through(load: Any) -> None:
     assert count(b) >= 1
 
 
-def test_programs_on_a_cgroup(load: Any) -> None:
+def test_programs_on_a_cgroup(load: Any, cgroups: Path) -> None:
     b = load(text=f"{COUNT} int leave(struct __sk_buff *skb) {{ count.increment(0); return 1; }}")
     function = b.load_func("leave", BPF.CGROUP_SKB)
-    group = os.open("/sys/fs/cgroup", os.O_RDONLY)
+    group = os.open(cgroups, os.O_RDONLY)
     try:
         BPF.attach_func(function, group, BPFAttachType.CGROUP_INET_EGRESS)
         send_to_ourselves(3)

@@ -23,6 +23,7 @@ from rtrace.bcc.table import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from rtrace.bcc import BPF
     from tests.kernel.conftest import Reader
@@ -182,12 +183,12 @@ def test_longest_prefix(on_read: Callable[..., BPF]) -> None:
         routes[(32, (ct.c_ubyte * 4)(11, 0, 0, 1))]
 
 
-def test_cgroup_array(on_read: Callable[..., BPF], reader: Reader) -> None:
+def test_cgroup_array(on_read: Callable[..., BPF], reader: Reader, cgroups: Path) -> None:
     declarations = "BPF_CGROUP_ARRAY(cgroups, 1); BPF_ARRAY(inside, u64, 1);"
     b = on_read(declarations, "if (cgroups.check_current_task(0) > 0) inside.increment(0);")
     reader.read(3)
     assert b["inside"][0].value == 0
-    b["cgroups"][0] = "/sys/fs/cgroup"
+    b["cgroups"][0] = str(cgroups)
     reader.read(5)
     assert b["inside"][0].value == 5
 
