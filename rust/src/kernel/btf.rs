@@ -318,6 +318,15 @@ pub(crate) struct Function {
     pub(crate) parameters: usize,
 }
 
+/// Find a tracepoint of the kernel's by the function type that stands for it.
+pub(crate) fn find_tracepoint(name: &str) -> Result<Option<Function>, BtfError> {
+    let btf = Btf::of_kernel()?;
+    let Some((id, found)) = btf.find(kind::TYPEDEF, &format!("btf_trace_{name}")) else { return Ok(None) };
+    let (_, pointer) = btf.resolve(found.size_or_type)?;
+    let (_, function) = btf.resolve(pointer.size_or_type)?;
+    Ok(Some(Function { module: None, id, parameters: function.len() }))
+}
+
 /// Find a function in the kernel or in one of its modules.
 pub(crate) fn find_function(name: &str) -> Result<Option<Function>, BtfError> {
     let describe = |btf: &Btf, module: Option<&str>| -> Option<Function> {
