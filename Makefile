@@ -86,6 +86,10 @@ bench: build  ## measure rtrace beside bcc, bpftrace and libbpf; writes bench/RE
 	@sh ci/apt.sh bench/apt-packages.txt
 	$(BIN)/python -m bench
 
+.PHONY: docs
+docs: build  ## build the documentation into build/site; links are checked
+	@$(BIN)/mkdocs build --quiet
+
 .PHONY: clean
 clean:  ## remove everything that was built
 	rm -rf $(VENV) target dist build
