@@ -7,6 +7,7 @@
 
 mod array;
 mod attach;
+mod batch;
 mod error;
 mod held;
 mod kernel;
@@ -17,7 +18,11 @@ mod load;
 mod logging;
 mod map;
 mod object;
+mod perf_buffer;
+mod poll;
 mod prebuilt;
+mod program;
+mod record_buffer;
 mod ring_buffer;
 mod sections;
 mod spec;
@@ -38,13 +43,18 @@ mod _rtrace {
         filter::{filter_matches, parse_filter},
         format::parse_format,
     };
+    #[pymodule_export]
+    use super::poll::{event_from, poll_buffers};
     use super::{
         error::Error,
         kernel::{btf, kallsyms, privilege, tracefs::Tracefs},
         link,
     };
     #[pymodule_export]
-    use super::{link::Link, map::Map, object::Object, ring_buffer::RingBuffer, spec::ObjectSpec};
+    use super::{
+        link::Link, map::Map, object::Object, perf_buffer::PerfBuffer, record_buffer::RecordBuffer,
+        ring_buffer::RingBuffer, spec::ObjectSpec,
+    };
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

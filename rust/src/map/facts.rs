@@ -20,6 +20,8 @@ pub(crate) struct MapFacts {
     pub(crate) types: Option<(u32, u32)>,
     pub(crate) key: Layout,
     pub(crate) value: Layout,
+    /// Type of the events that programs send through it, where the object's BTF tells.
+    pub(crate) event: Option<Layout>,
     /// Where in a BPF file system it is to be found by other processes.
     pub(crate) pin: Option<PathBuf>,
 }
