@@ -124,52 +124,13 @@ def test_the_environment_may_name_the_compiler(tmp_path: Path, monkeypatch: pyte
     assert "this is no compiler" in error.log
 
 
-WORDS = st.sampled_from(
-    [
-        "int",
-        "f",
-        "(",
-        ")",
-        "{",
-        "}",
-        "struct",
-        "pt_regs",
-        "*",
-        "ctx",
-        ",",
-        ";",
-        "#",
-        '"',
-        "'",
-        "/*",
-        "*/",
-        "//",
-        "#include",
-        "<a.h>",
-        "BPF_HASH(",
-        "h",
-        ".",
-        "lookup_or_init(",
-        "perf_submit(",
-        "static",
-        "é",
-        "<",
-        "TRACEPOINT_PROBE(",
-        "#define",
-        "#if",
-        "#else",
-        "#endif",
-        "bpf_usdt_readarg(",
-        "BPF_TABLE(",
-        '"hash"',
-        "[",
-    ]
-    + ["\n", "\\\n", "\0"],
-)
+WORDS = """int f ( ) { } struct pt_regs * ctx , ; # " ' /* */ // #include <a.h> BPF_HASH( h . lookup_or_init( perf_submit(
+    static é < TRACEPOINT_PROBE( #define #if #else #endif bpf_usdt_readarg( BPF_TABLE( "hash" ["""
+LAYOUT = ("\n", "\\\n", "\0")
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(WORDS, max_size=40))
+@given(st.lists(st.sampled_from((*WORDS.split(), *LAYOUT)), max_size=40))
 def test_no_text_does_harm(words: list[str]) -> None:
     try:
         data = compile_c(" ".join(words))
