@@ -138,7 +138,7 @@ impl Type<'_> {
             if !wide {
                 return Enumerator { name_offset: self.word(index * 2), value: narrow(self.word(index * 2 + 1)) };
             }
-            let value = u64::from(self.word(index * 3 + 1)) | u64::from(self.word(index * 3 + 2)) << 32;
+            let value = u64::from(self.word(index * 3 + 1)) | (u64::from(self.word(index * 3 + 2)) << 32);
             let value = if self.kind_flag() { i128::from(value.cast_signed()) } else { i128::from(value) };
             Enumerator { name_offset: self.word(index * 3), value }
         })
@@ -256,6 +256,11 @@ impl Btf {
             matches.then_some((self.first_id() + u32::try_from(index).ok()?, candidate))
         };
         self.positions.iter().enumerate().find_map(found)
+    }
+
+    /// Number of this blob's own types.
+    pub(crate) fn len(&self) -> usize {
+        self.positions.len()
     }
 
     /// All of this blob's own types, with their numbers.
