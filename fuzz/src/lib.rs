@@ -1,4 +1,4 @@
-//! Fuzz targets for the text that rtrace reads: tracepoints' formats and filters.
+//! Fuzz targets for the text that rtrace reads, tracepoints' formats and filters, and for a ring buffer's memory.
 //!
 //! ```text
 //! cargo install cargo-fuzz
@@ -8,7 +8,9 @@
 //! The modules are private to rtrace's crate, so this one is made of the same files; `RUSTC_BOOTSTRAP` lets a stable
 //! compiler instrument them.
 
-#![expect(dead_code, reason = "only what reads text is called")]
+#![expect(dead_code, reason = "only what reads is called")]
+
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
 #[path = "../../rust/src/layout.rs"]
 mod layout;
@@ -23,6 +25,7 @@ mod kernel {
 #[path = "../../rust/src/sys"]
 mod sys {
     pub(crate) mod file;
+    pub(crate) mod ring;
 }
 
 use kernel::{
@@ -67,4 +70,60 @@ pub fn filter(data: &[u8], tracepoint: &str) {
     {
         assert_ne!(opposite.matches(record, &header), passes);
     }
+}
+
+/// Size of the ring that is made up: small, so that records often wrap.
+const RING: usize = 256;
+
+/// Read memory as a ring buffer: two positions, how many records are taken, and the data that the ring repeats.
+///
+/// What is read must be what a second reader finds, who knows nothing of shared memory.
+pub fn ring(data: &[u8]) {
+    let Some((head, data)) = data.split_at_checked(17) else { return };
+    let number = |bytes: &[u8]| u64::from_le_bytes(bytes.try_into().unwrap_or_default());
+    let (consumed, produced, most) = (number(&head[..8]), number(&head[8..16]), usize::from(head[16]));
+    let mut bytes = data.to_vec();
+    bytes.resize(RING, 0);
+    let half = bytes.chunks_exact(4).map(|word| u32::from_ne_bytes(word.try_into().unwrap_or_default()));
+    let words: Vec<AtomicU32> = half.clone().chain(half).map(AtomicU32::new).collect();
+    let (tail, head) = (AtomicU64::new(consumed), AtomicU64::new(produced));
+    let mut records = Vec::new();
+    let result = sys::ring::View { consumed: &tail, produced: &head, words: &words }.consume(|record| {
+        if records.len() == most {
+            return false;
+        }
+        records.push(record.to_vec());
+        true
+    });
+    let (expected, end, corrupt) = read_slowly(&bytes, consumed, produced, most);
+    assert_eq!((records, tail.load(Relaxed), result.is_err()), (expected, end, corrupt));
+}
+
+/// Read a ring byte by byte: the records, where the reader stands then, and whether that makes no sense.
+fn read_slowly(bytes: &[u8], consumed: u64, produced: u64, most: usize) -> (Vec<Vec<u8>>, u64, bool) {
+    let byte = |position: u64| bytes[usize::try_from(position % RING as u64).unwrap_or(0)];
+    let mut records = Vec::new();
+    let mut at = consumed;
+    if at % 8 != 0 || at > produced || produced - at > RING as u64 {
+        return (records, at, true);
+    }
+    while at < produced {
+        let length = u32::from_ne_bytes([0, 1, 2, 3].map(|offset| byte(at + offset)));
+        let (busy, discarded, length) = (length >> 31 == 1, length >> 30 & 1 == 1, u64::from(length & 0x3fff_ffff));
+        if busy {
+            break;
+        }
+        let padded = 8 + length.div_ceil(8) * 8;
+        if padded > produced - at {
+            return (records, at, true);
+        }
+        if !discarded {
+            if records.len() == most {
+                break;
+            }
+            records.push((0..length).map(|offset| byte(at + 8 + offset)).collect());
+        }
+        at += padded;
+    }
+    (records, at, false)
 }

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from rtrace.errors import TraceFormatError as TraceFormatError
     from rtrace.errors import VerifierError as VerifierError
     from rtrace.histogram import Histogram as Histogram
+    from rtrace.liveview.loop import live as live
     from rtrace.shapes.function_latency import FunctionLatency as FunctionLatency
     from rtrace.shapes.function_latency import function_latency as function_latency
     from rtrace.shapes.recording import Recording as Recording
@@ -43,6 +44,9 @@ if TYPE_CHECKING:
     from rtrace.tools.vfsreadlat import vfsreadlat as vfsreadlat
     from rtrace.trace import FieldFacts as FieldFacts
     from rtrace.trace import Trace as Trace
+    from rtrace.tracepoint import TracepointFormat as TracepointFormat
+    from rtrace.tracepoint import tracepoint_format as tracepoint_format
+    from rtrace.tracepoint import tracepoints as tracepoints
 
 # Where each public name lives.
 _HOMES = {
@@ -66,6 +70,7 @@ _HOMES = {
         "VerifierError",
     ),
     "rtrace.histogram": ("Histogram",),
+    "rtrace.liveview.loop": ("live",),
     "rtrace.shapes.function_latency": ("FunctionLatency", "function_latency"),
     "rtrace.shapes.recording": ("Recording",),
     "rtrace.shapes.tracepoint_events": ("tracepoint_events",),
@@ -74,6 +79,7 @@ _HOMES = {
     "rtrace.tools.urandomread": ("urandomread",),
     "rtrace.tools.vfsreadlat": ("vfsreadlat",),
     "rtrace.trace": ("FieldFacts", "Trace"),
+    "rtrace.tracepoint": ("TracepointFormat", "tracepoint_format", "tracepoints"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -93,6 +93,10 @@ class Diagnosis:
         troubles = sum(finding.state != "ok" for finding in self.findings)
         return f"<Diagnosis ok={self.ok} mechanism={self.mechanism} findings={len(self.findings)} troubles={troubles}>"
 
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        # Where there is no HTML, in a terminal or a text export, the table says more than the name; HTML is added.
+        return {"text/plain": str(self)}
+
     def _repr_html_(self) -> str:
         from rtrace.display.doctor_html import diagnosis_html  # noqa: PLC0415  # only notebooks need it
 

@@ -331,6 +331,36 @@ class Histogram:
 
         return plot_histogram(self, ax)
 
+    def plot_comparison(
+        self, other: Histogram, ax: Axes | None = None, *, labels: tuple[str, str] = ("this", "other")
+    ) -> Axes:
+        """Draw the histogram beside another one with matplotlib, each in percent of its own calls.
+
+        Parameters
+        ----------
+        other
+            What to compare with, of the same unit; another target is fine.
+        ax
+            Where to draw; None makes a new figure.
+        labels
+            What to call the two of them.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+            The axes drawn on.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        ValueError
+            If the units differ.
+        """
+        from rtrace.display.comparison_plot import plot_comparison  # noqa: PLC0415  # imports matplotlib
+
+        return plot_comparison(self, other, ax, labels)
+
     def print(self, file: TextIO | None = None, *, footer: bool = True) -> None:
         """Print the histogram as bcc does, and below it what was lost.
 
@@ -352,6 +382,10 @@ class Histogram:
     def __repr__(self) -> str:
         """Name the thing in one line."""
         return histogram_text.name_histogram(self)
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        # Where there is no HTML, in a terminal or a text export, the bars say more than the name; HTML is added.
+        return {"text/plain": str(self) or repr(self)}
 
     def _repr_html_(self) -> str:
         from rtrace.display.histogram_html import histogram_html  # noqa: PLC0415  # only notebooks need it

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import sys
-from typing import TYPE_CHECKING, Any, Self, TextIO, overload
+from typing import TYPE_CHECKING, Any, Literal, Self, TextIO, overload
 
 import numpy as np
 
@@ -340,13 +340,18 @@ class Trace:
         """
         return trace_file.load(cls, path)
 
-    def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw events per second, or with a column ``latency_ns`` how the latencies change over time.
+    def plot(self, ax: Axes | None = None, *, kind: Literal["rate", "latency"] | None = None) -> Axes:
+        """Draw events per second, or how the latencies change over time.
+
+        Latencies are points as long as they can be told apart, and a heat map beyond that.
 
         Parameters
         ----------
         ax
             Where to draw; None makes a new figure.
+        kind
+            ``"rate"``: events per second; ``"latency"``: latencies over time, which needs a column ``latency_ns``.
+            None takes the latter where there is such a column.
 
         Returns
         -------
@@ -357,10 +362,12 @@ class Trace:
         ------
         ImportError
             If matplotlib is not installed.
+        ValueError
+            If there are no latencies to draw.
         """
         from rtrace.display.trace_plot import plot_trace  # noqa: PLC0415  # imports matplotlib
 
-        return plot_trace(self, ax)
+        return plot_trace(self, ax, kind)
 
     def print(
         self, n: int | None = 20, file: TextIO | None = None, *, columns: Sequence[str] | None = None,
@@ -388,6 +395,10 @@ class Trace:
     def __repr__(self) -> str:
         """Name the thing in one line."""
         return trace_text.name_trace(self)
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        # Where there is no HTML, in a terminal or a text export, the table says more than the name; HTML is added.
+        return {"text/plain": str(self)}
 
     def _repr_html_(self) -> str:
         from rtrace.display.trace_html import trace_html  # noqa: PLC0415  # only notebooks need it

@@ -9,7 +9,9 @@ mod array;
 mod attach;
 mod bcc;
 mod error;
+mod held;
 mod kernel;
+mod kind;
 mod layout;
 mod link;
 mod load;
@@ -18,6 +20,7 @@ mod map;
 mod object;
 mod prebuilt;
 mod ring_buffer;
+mod sections;
 mod spec;
 mod sys;
 mod warning;
@@ -71,6 +74,13 @@ mod _rtrace {
     #[pyfunction]
     fn tracepoint_arguments(py: Python<'_>, name: &str) -> PyResult<Option<Vec<String>>> {
         let found = py.detach(|| btf::tracepoint_arguments(name));
+        Ok(found.map_err(|source| Error::Btf { of: "vmlinux".into(), source })?)
+    }
+
+    /// Return the value of one of the kernel's enumerators, or ``None`` if there is no such.
+    #[pyfunction]
+    fn enumerator(py: Python<'_>, name: &str) -> PyResult<Option<i128>> {
+        let found = py.detach(|| btf::enumerator(name));
         Ok(found.map_err(|source| Error::Btf { of: "vmlinux".into(), source })?)
     }
 

@@ -8,14 +8,30 @@ use std::{
 
 use pyo3::{prelude::*, types::PyAny};
 
-use crate::{error::Error, sys::bpf, warning};
+use crate::{attach::to_fd::Attached, error::Error, sys::bpf, warning};
 
-/// The descriptors that keep a program attached.
+/// What keeps a program attached; dropping it detaches.
 pub(crate) struct Attachment {
     /// A BPF link, or the event itself on kernels without links for it.
-    pub(crate) link: OwnedFd,
+    link: Option<OwnedFd>,
     /// The perf event under it.
-    pub(crate) _event: Option<OwnedFd>,
+    _event: Option<OwnedFd>,
+    /// What has to be detached by hand.
+    _attached: Option<Attached>,
+}
+
+impl Attachment {
+    pub(crate) fn new(link: OwnedFd) -> Self {
+        Self { link: Some(link), _event: None, _attached: None }
+    }
+
+    pub(crate) fn with_event(link: OwnedFd, event: OwnedFd) -> Self {
+        Self { link: Some(link), _event: Some(event), _attached: None }
+    }
+
+    pub(crate) fn of_program(attached: Attached) -> Self {
+        Self { link: None, _event: None, _attached: Some(attached) }
+    }
 }
 
 /// A live attachment of a program; closing it detaches.
@@ -71,7 +87,8 @@ impl Link {
         const PERF_EVENT: u32 = 7;
         let guard = self.attachment.lock().unwrap_or_else(PoisonError::into_inner);
         let attachment = guard.as_ref().ok_or_else(|| Error::Closed(self.__repr__()))?;
-        let Ok(info) = bpf::link_info(attachment.link.as_fd()) else { return Ok(None) };
+        let Some(link) = &attachment.link else { return Ok(None) };
+        let Ok(info) = bpf::link_info(link.as_fd()) else { return Ok(None) };
         // The kernel says what the event is since it also says how many were missed, one release earlier.
         let told = info.link_type == PERF_EVENT && info.perf_type != 0;
         Ok(told.then_some(info.missed))

@@ -3,6 +3,8 @@
 //! aya-obj parses and relocates; the system calls are rtrace's own, because aya's loader reads the whole kernel BTF
 //! before anything else (tens of milliseconds) and has neither task storage nor batches.
 
+mod maps;
+
 use std::{
     collections::{HashMap, HashSet},
     io,
@@ -10,47 +12,37 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use aya_obj::{
-    EbpfSectionKind, Function, Map as ObjectMap, Object as Elf, ProgramSection,
-    btf::BtfFeatures,
-    generated::{bpf_attach_type, bpf_map_type, bpf_prog_type},
-};
+use aya_obj::{Function, Object as Elf, btf::BtfFeatures};
 use log::debug;
 
+use self::maps::create_maps;
 use crate::{
     error::Error,
     kernel::btf,
-    map::MapFacts,
+    kind::{Kind, Target, flags_of},
     object::{Object, Program},
-    spec::{Parsed, kind_name},
-    sys::{
-        self,
-        bpf::{self, MapAttributes, ProgramAttributes, SourceInfo},
-    },
+    sections::Meant,
+    spec::Parsed,
+    sys::bpf::{self, ProgramAttributes, SourceInfo},
 };
 
 const TARGET: &str = "rtrace::object";
 
-/// Load the maps and the named programs of an object.
+/// Make the maps of an object and load the named programs, each for the target that it has.
 pub(crate) fn load(name: &str, parsed: Parsed, programs: &HashMap<String, Option<String>>) -> Result<Object, Error> {
-    let Parsed { mut elf, maps: facts, .. } = parsed;
-    let refused =
-        |cause: String| Error::Load { operation: "load", object: name.to_owned(), program: None, cause, errno: None };
-    let object_btf = load_btf(name, &mut elf);
-    let maps = create_maps(name, &elf, &facts, object_btf.as_ref())?;
+    let Parsed { mut elf, maps: facts, meant, .. } = parsed;
+    let refused = |cause: String| refused(name, None, cause);
+    let btf = load_btf(name, &mut elf);
+    let maps = create_maps(name, &elf, &facts, btf.as_ref())?;
     let fds = maps.iter().map(|(map, fd)| (map.as_str(), fd.as_raw_fd(), elf.maps[map].clone())).collect::<Vec<_>>();
     let text: HashSet<usize> = elf.functions.keys().map(|(section, _)| *section).collect();
     elf.relocate_maps(fds.iter().map(|(map, fd, parsed)| (*map, *fd, parsed)), &text)
         .map_err(|error| refused(error.to_string()))?;
     elf.relocate_calls(&text).map_err(|error| refused(error.to_string()))?;
-    if elf.has_btf_relocations() {
-        let kernel = aya_obj::btf::Btf::from_sys_fs().map_err(|error| refused(error.to_string()))?;
-        elf.relocate_btf(&kernel).map_err(|error| refused(error.to_string()))?;
-    }
-    let mut loader = Loader { object: name, elf: &elf, btf: object_btf.as_ref(), targets: HashMap::new() };
+    let mut loader = Loader { object: name.to_owned(), elf, btf, meant, fits_kernel: false, targets: HashMap::new() };
     let mut accepted = HashMap::new();
     for (program, target) in programs {
-        accepted.insert(program.clone(), loader.load_program(program, target.as_deref())?);
+        accepted.insert(program.clone(), loader.load_program(program, None, target.as_deref())?);
     }
     let maps = maps
         .into_iter()
@@ -58,7 +50,17 @@ pub(crate) fn load(name: &str, parsed: Parsed, programs: &HashMap<String, Option
         .map(|(facts, fd)| (facts.name.clone(), (facts, fd)))
         .collect();
     debug!(target: TARGET, "loaded `{name}`: {} programs", accepted.len());
-    Ok(Object::new(name, accepted, maps))
+    Ok(Object::new(name, loader, accepted, maps))
+}
+
+fn refused(object: &str, program: Option<&str>, cause: String) -> Error {
+    Error::Load {
+        operation: "load",
+        object: object.to_owned(),
+        program: program.map(str::to_owned),
+        cause,
+        errno: None,
+    }
 }
 
 /// Load the object's own BTF: it gives maps their types and the verifier's words their source lines.
@@ -89,157 +91,119 @@ fn load_btf(name: &str, elf: &mut Elf) -> Option<OwnedFd> {
     None
 }
 
-fn create_maps(
-    object: &str,
-    elf: &Elf,
-    facts: &HashMap<String, MapFacts>,
-    btf: Option<&OwnedFd>,
-) -> Result<HashMap<String, OwnedFd>, Error> {
-    let create = |(name, facts): (&String, &MapFacts)| {
-        let failed = |source: io::Error| {
-            Error::or_privilege(source, format!("load `{object}`: create map `{name}`"), |source| Error::Map {
-                operation: "create",
-                map: name.clone(),
-                source,
-            })
-        };
-        let create = || create_map(facts, &elf.maps[name], btf);
-        // Before Linux 5.11 the first map too many for RLIMIT_MEMLOCK is refused like this.
-        let retry = |error: io::Error| match error.raw_os_error() {
-            Some(libc::EPERM) if sys::lift_memlock() => create(),
-            _ => Err(error),
-        };
-        Ok((name.clone(), create().or_else(retry).map_err(failed)?))
-    };
-    facts.iter().map(create).collect()
+/// Loads the programs of one object whose maps are in the kernel.
+///
+/// The descriptors of those maps stand in the instructions, so they must be open for as long as it is used.
+pub(crate) struct Loader {
+    object: String,
+    elf: Elf,
+    btf: Option<OwnedFd>,
+    /// What the programs in sections that go by another name are.
+    meant: Vec<Meant>,
+    /// Whether the instructions have been fitted to the running kernel.
+    fits_kernel: bool,
+    /// Targets found already: entry and return programs have the same one, and looking reads the kernel's BTF.
+    targets: HashMap<(Target, String), AttachTarget>,
 }
 
-fn create_map(facts: &MapFacts, map: &ObjectMap, btf: Option<&OwnedFd>) -> io::Result<OwnedFd> {
-    let section = map.section_kind();
-    let max_entries = match facts.max_entries {
-        0 if facts.map_type == bpf_map_type::BPF_MAP_TYPE_PERF_EVENT_ARRAY as u32 => {
-            u32::try_from(sys::possible_cpus()?).unwrap_or(u32::MAX)
-        }
-        entries => entries,
-    };
-    let fd = bpf::map_create(&MapAttributes {
-        name: &facts.name,
-        map_type: facts.map_type,
-        key_size: facts.key_size,
-        value_size: facts.value_size,
-        max_entries,
-        flags: facts.flags,
-        btf: btf
-            .zip(facts.types)
-            .filter(|_| takes_btf(facts.map_type))
-            .map(|(fd, (key, value))| (fd.as_fd(), key, value)),
-        inner: None,
-    })?;
-    if matches!(section, EbpfSectionKind::Data | EbpfSectionKind::Rodata) {
-        bpf::map_update(fd.as_fd(), &0_u32.to_ne_bytes(), map.data(), 0)?;
-    }
-    if matches!(section, EbpfSectionKind::Rodata) {
-        // Frozen, its contents are constants to the verifier.
-        bpf::map_freeze(fd.as_fd())?;
-    }
-    Ok(fd)
-}
-
-/// Whether the kernel accepts types for the keys and values of such a map.
-fn takes_btf(map_type: u32) -> bool {
-    ![
-        bpf_map_type::BPF_MAP_TYPE_RINGBUF,
-        bpf_map_type::BPF_MAP_TYPE_PERF_EVENT_ARRAY,
-        bpf_map_type::BPF_MAP_TYPE_CGROUP_ARRAY,
-        bpf_map_type::BPF_MAP_TYPE_STACK_TRACE,
-        bpf_map_type::BPF_MAP_TYPE_PROG_ARRAY,
-        bpf_map_type::BPF_MAP_TYPE_ARRAY_OF_MAPS,
-        bpf_map_type::BPF_MAP_TYPE_HASH_OF_MAPS,
-        bpf_map_type::BPF_MAP_TYPE_DEVMAP,
-        bpf_map_type::BPF_MAP_TYPE_DEVMAP_HASH,
-        bpf_map_type::BPF_MAP_TYPE_CPUMAP,
-        bpf_map_type::BPF_MAP_TYPE_XSKMAP,
-        bpf_map_type::BPF_MAP_TYPE_SOCKMAP,
-        bpf_map_type::BPF_MAP_TYPE_SOCKHASH,
-    ]
-    .iter()
-    .any(|untyped| *untyped as u32 == map_type)
-}
-
-/// Loads the programs of one object.
-struct Loader<'a> {
-    object: &'a str,
-    elf: &'a Elf,
-    btf: Option<&'a OwnedFd>,
-    /// Functions found already: entry and return programs have the same one, and looking reads the kernel's BTF.
-    targets: HashMap<String, AttachTarget>,
-}
-
-/// A function's type in BTF, and the BTF of the module it is in.
+/// A target's type in BTF, and the BTF of the module it is in.
 struct AttachTarget {
     id: u32,
     module: Option<OwnedFd>,
 }
 
-impl Loader<'_> {
-    fn load_program(&mut self, name: &str, target: Option<&str>) -> Result<Program, Error> {
-        let (object, elf) = (self.object, self.elf);
-        let program = &elf.programs[name];
-        let refused = |cause: String, errno: Option<i32>| Error::Load {
-            operation: "load",
-            object: object.to_owned(),
-            program: Some(name.to_owned()),
-            cause,
-            errno,
+impl Loader {
+    /// Names of the programs, loaded or not.
+    pub(crate) fn programs(&self) -> impl Iterator<Item = &String> {
+        self.elf.programs.keys()
+    }
+
+    /// Load a program, as another kind than its section says if `kind` is given.
+    pub(crate) fn load_program(
+        &mut self,
+        name: &str,
+        kind: Option<&'static Kind>,
+        target: Option<&str>,
+    ) -> Result<Program, Error> {
+        self.fit_to_kernel()?;
+        let refused = |cause: String| refused(&self.object, Some(name), cause);
+        let program = &self.elf.programs[name];
+        let (of_section, flags) = kind_of(program, &self.meant);
+        let kind = kind
+            .or(of_section)
+            .ok_or_else(|| refused(format!("program `{name}` is of a kind that cannot be loaded")))?;
+        // A section's flags are for what the section says.
+        let flags = if of_section.is_some_and(|of_section| of_section.name == kind.name) { flags } else { 0 };
+        let attach_to = match (kind.target, target) {
+            (Target::None, _) => None,
+            (what, Some(target)) => {
+                let key = (what, target.to_owned());
+                if !self.targets.contains_key(&key) {
+                    self.targets.insert(key.clone(), find_target(kind, target)?);
+                }
+                Some(&self.targets[&key])
+            }
+            (what, None) => {
+                return Err(Error::Value(format!("{} program `{name}` needs the name of a {what}", kind.name)));
+            }
         };
-        let (program_type, attach_type) = types_of(&program.section)
-            .ok_or_else(|| refused(format!("program `{name}` is of a type that cannot be attached yet"), None))?;
-        let function = elf
+        let function = self
+            .elf
             .functions
             .get(&program.function_key())
-            .ok_or_else(|| refused(format!("program `{name}` has no instructions"), None))?;
-        let (kind, btf) = (kind_name(&program.section), self.btf);
-        let attach_to = match (attach_type, target) {
-            (Some(_), Some(target)) => Some(self.attach_target(kind, target)?),
-            (Some(_), None) => {
-                return Err(Error::Value(format!("{kind} program `{name}` needs the name of a function")));
-            }
-            (None, _) => None,
-        };
+            .ok_or_else(|| refused(format!("program `{name}` has no instructions")))?;
         let (functions, lines) = source_info(function);
         let attributes = ProgramAttributes {
             name,
-            program_type,
-            attach_type,
+            program_type: kind.program_type,
+            attach_type: kind.attach_type,
             instructions: &function.instructions,
             license: &program.license,
             kernel_version: program.kernel_version.unwrap_or(0),
-            flags: 0,
+            flags,
             attach_to: attach_to.map(|target| (target.id, target.module.as_ref().map(AsFd::as_fd))),
-            source: btf.map(|fd| (fd.as_fd(), &functions, &lines)),
+            source: self.btf.as_ref().map(|fd| (fd.as_fd(), &functions, &lines)),
         };
         let fd = match bpf::program_load(&attributes, None) {
             Ok(fd) => fd,
-            Err(source) => return Err(explain_refusal(object, &attributes, source)),
+            Err(source) => return Err(explain_refusal(&self.object, &attributes, source)),
         };
+        debug!(target: TARGET, "loaded program `{name}` of `{}` as {}", self.object, kind.name);
         Ok(Program::new(name, kind, target, fd))
     }
 
-    fn attach_target(&mut self, kind: &'static str, target: &str) -> Result<&AttachTarget, Error> {
-        if !self.targets.contains_key(target) {
-            let found = find_target(kind, target)?;
-            self.targets.insert(target.to_owned(), found);
+    /// Put the running kernel's offsets into the instructions, before the first program is loaded: reading its BTF
+    /// takes time, which an object that is used for its maps alone need not spend.
+    fn fit_to_kernel(&mut self) -> Result<(), Error> {
+        if !self.fits_kernel && self.elf.has_btf_relocations() {
+            let refused = |cause: String| refused(&self.object, None, cause);
+            let kernel = aya_obj::btf::Btf::from_sys_fs().map_err(|error| refused(error.to_string()))?;
+            self.elf.relocate_btf(&kernel).map_err(|error| refused(error.to_string()))?;
         }
-        Ok(&self.targets[target])
+        self.fits_kernel = true;
+        Ok(())
     }
 }
 
-fn find_target(kind: &'static str, target: &str) -> Result<AttachTarget, Error> {
-    let function = btf::find_function(target).map_err(|source| Error::Btf { of: "vmlinux".into(), source })?;
-    let function = function.ok_or_else(|| Error::TargetNotFound {
-        kind,
+/// Return what a program's section says that it is, and the flags to load it with.
+pub(crate) fn kind_of(program: &aya_obj::Program, meant: &[Meant]) -> (Option<&'static Kind>, u32) {
+    match meant.iter().find(|meant| meant.section == program.section_index) {
+        Some(meant) => (Some(meant.kind), meant.flags),
+        None => (Kind::of_section(&program.section), flags_of(&program.section)),
+    }
+}
+
+fn find_target(kind: &'static Kind, target: &str) -> Result<AttachTarget, Error> {
+    let found = match kind.target {
+        Target::SecurityHook => btf::find_function(&format!("bpf_lsm_{target}")),
+        Target::Tracepoint => btf::find_tracepoint(target),
+        Target::Function | Target::None => btf::find_function(target),
+    };
+    let found = found.map_err(|source| Error::Btf { of: "vmlinux".into(), source })?;
+    let found = found.ok_or_else(|| Error::TargetNotFound {
+        kind: kind.name,
         target: target.to_owned(),
-        cause: "no such function in the kernel's BTF".into(),
+        cause: format!("no such {} in the kernel's BTF", kind.target),
     })?;
     let open_module = |module: &str| {
         bpf::module_btf(module).map_err(|source| {
@@ -249,8 +213,8 @@ fn find_target(kind: &'static str, target: &str) -> Result<AttachTarget, Error> 
             })
         })
     };
-    let module = function.module.as_deref().map(open_module).transpose()?;
-    Ok(AttachTarget { id: function.id, module })
+    let module = found.module.as_deref().map(open_module).transpose()?;
+    Ok(AttachTarget { id: found.id, module })
 }
 
 /// Load again with the verifier's log to tell why a program was refused; the log costs time, so only now.
@@ -283,18 +247,4 @@ fn source_info(function: &Function) -> (SourceInfo, SourceInfo) {
         SourceInfo { records: function.func_info.func_info_bytes(), record_size: function.func_info_rec_size };
     let lines = SourceInfo { records: function.line_info.line_info_bytes(), record_size: function.line_info_rec_size };
     (functions, lines)
-}
-
-fn types_of(section: &ProgramSection) -> Option<(bpf_prog_type, Option<bpf_attach_type>)> {
-    Some(match section {
-        ProgramSection::KProbe | ProgramSection::KRetProbe => (bpf_prog_type::BPF_PROG_TYPE_KPROBE, None),
-        ProgramSection::TracePoint => (bpf_prog_type::BPF_PROG_TYPE_TRACEPOINT, None),
-        ProgramSection::RawTracePoint => (bpf_prog_type::BPF_PROG_TYPE_RAW_TRACEPOINT, None),
-        ProgramSection::PerfEvent => (bpf_prog_type::BPF_PROG_TYPE_PERF_EVENT, None),
-        ProgramSection::FEntry { .. } => {
-            (bpf_prog_type::BPF_PROG_TYPE_TRACING, Some(bpf_attach_type::BPF_TRACE_FENTRY))
-        }
-        ProgramSection::FExit { .. } => (bpf_prog_type::BPF_PROG_TYPE_TRACING, Some(bpf_attach_type::BPF_TRACE_FEXIT)),
-        _ => return None,
-    })
 }

@@ -1,66 +1,29 @@
 //! Maps: memory shared with programs, read as whole snapshots.
 
+mod facts;
+mod shape;
+mod value;
+mod walk;
+
 use std::{
     io,
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
+    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
 };
 
-use aya_obj::generated::bpf_map_type as map_type;
 use pyo3::{
     prelude::*,
-    types::{PyBytes, PyDict, PyTuple},
+    types::{PyBytes, PyDict, PyList},
 };
 
-use crate::{
-    array,
-    bcc::type_description::MapTypes,
-    error::Error,
-    layout::Layout,
-    sys::{self, bpf},
+pub(crate) use self::{facts::MapFacts, value::bytes_of};
+use self::{
+    shape::{Shape, check_length, found},
+    value::bytes_in,
+    walk::Entries,
 };
-
-/// What a map is, known before and after it is in the kernel.
-#[derive(Clone, Debug)]
-pub(crate) struct MapFacts {
-    pub(crate) name: String,
-    pub(crate) map_type: u32,
-    pub(crate) max_entries: u32,
-    pub(crate) flags: u32,
-    /// Sizes in bytes as the kernel is told them.
-    pub(crate) key_size: u32,
-    pub(crate) value_size: u32,
-    /// Numbers of the key's and the value's type in the object's BTF.
-    pub(crate) types: Option<(u32, u32)>,
-    pub(crate) key: Layout,
-    pub(crate) value: Layout,
-    /// The same and more, for Python.
-    pub(crate) described: MapTypes,
-}
-
-impl MapFacts {
-    fn is_per_cpu(&self) -> bool {
-        [
-            map_type::BPF_MAP_TYPE_PERCPU_HASH,
-            map_type::BPF_MAP_TYPE_PERCPU_ARRAY,
-            map_type::BPF_MAP_TYPE_LRU_PERCPU_HASH,
-        ]
-        .iter()
-        .any(|per_cpu| *per_cpu as u32 == self.map_type)
-    }
-
-    fn is_array(&self) -> bool {
-        [map_type::BPF_MAP_TYPE_ARRAY, map_type::BPF_MAP_TYPE_PERCPU_ARRAY]
-            .iter()
-            .any(|array| *array as u32 == self.map_type)
-    }
-}
-
-/// The entries of a map: keys and values, one after the other.
-struct Entries {
-    keys: Vec<u8>,
-    values: Vec<u8>,
-}
+use crate::{array, error::Error, sys::bpf};
 
 /// A map in the kernel.
 ///
@@ -70,12 +33,16 @@ struct Entries {
 pub(crate) struct Map {
     pub(crate) facts: MapFacts,
     pub(crate) fd: Arc<Mutex<Option<OwnedFd>>>,
-    cpus: usize,
+    shape: Shape,
 }
+
+/// Keys, values, and how many there are of each.
+type SnapshotBytes<'py> = (Bound<'py, PyBytes>, Bound<'py, PyBytes>, usize);
 
 impl Map {
     pub(crate) fn new(facts: MapFacts, fd: Arc<Mutex<Option<OwnedFd>>>) -> io::Result<Self> {
-        Ok(Self { facts, fd, cpus: sys::possible_cpus()? })
+        let shape = Shape::of(&facts)?;
+        Ok(Self { facts, fd, shape })
     }
 
     /// Run `operation` on the descriptor, without the interpreter's lock.
@@ -99,108 +66,49 @@ impl Map {
         })
     }
 
-    /// Bytes that the kernel reads or writes for the value of one key.
-    fn value_bytes(&self) -> usize {
-        let size = self.facts.value.size();
-        if self.facts.is_per_cpu() { size.next_multiple_of(8) * self.cpus } else { size }
-    }
-
     /// Turn what the kernel wrote into an array: per-CPU values stand 8-byte aligned, numpy wants them dense.
     fn values_array<'py>(&self, py: Python<'py>, values: Vec<u8>) -> PyResult<Bound<'py, PyAny>> {
-        let size = self.facts.value.size();
-        let stride = size.next_multiple_of(8);
-        let dense = if self.facts.is_per_cpu() && stride != size {
-            values.chunks_exact(stride).flat_map(|value| &value[..size]).copied().collect()
-        } else {
-            values
-        };
-        array::from_bytes(py, dense, &self.facts.value, self.facts.is_per_cpu().then_some(self.cpus))
+        let columns = self.shape.per_cpu.then_some(self.shape.cpus);
+        array::from_bytes(py, self.shape.dense(values), &self.facts.value, columns)
     }
 
-    fn key_bytes(&self, key: &Bound<'_, PyAny>) -> Result<Vec<u8>, Error> {
+    fn key_of(&self, key: &Bound<'_, PyAny>) -> Result<Vec<u8>, Error> {
         bytes_of(key, &self.facts.key, "key", &self.facts.name)
     }
 
-    /// Read every entry, and remove what was read if `delete`.
-    fn collect(&self, fd: BorrowedFd<'_>, delete: bool) -> io::Result<Entries> {
-        // Batches came to arrays later than to hash maps, and arrays have nothing to delete.
-        if self.facts.is_array() {
-            return self.walk_array(fd);
-        }
-        match self.walk_in_batches(fd, delete) {
-            // EINVAL, or the kernel's own ENOTSUPP that libc has no name for: no batches for this type of map.
-            Err(error) if matches!(error.raw_os_error(), Some(libc::EINVAL | libc::EOPNOTSUPP | 524)) => {
-                self.walk_by_key(fd, delete)
+    /// Return a value as the kernel reads it: one for every CPU, or a list of one for each.
+    fn value_of(&self, value: &Bound<'_, PyAny>) -> Result<Vec<u8>, Error> {
+        let name = &self.facts.name;
+        let one = |value: &Bound<'_, PyAny>| bytes_of(value, &self.facts.value, "value", name);
+        let bytes = match value.cast::<PyList>() {
+            Ok(list) if self.shape.per_cpu => {
+                list.iter().map(|value| one(&value)).collect::<Result<Vec<_>, _>>()?.concat()
             }
-            result => result,
-        }
+            _ => one(value)?,
+        };
+        self.shape.for_kernel(bytes, name)
     }
 
-    fn walk_array(&self, fd: BorrowedFd<'_>) -> io::Result<Entries> {
-        let size = self.value_bytes();
-        let mut values = vec![0; size * self.facts.max_entries as usize];
-        let mut keys = Vec::with_capacity(4 * self.facts.max_entries as usize);
-        for (index, value) in (0..self.facts.max_entries).zip(values.chunks_exact_mut(size)) {
-            let key = index.to_ne_bytes();
-            bpf::map_lookup(fd, &key, value)?;
-            keys.extend_from_slice(&key);
-        }
-        Ok(Entries { keys, values })
+    fn check_key(&self, key: &[u8]) -> Result<(), Error> {
+        check_length(key.len(), self.shape.key, "key", &self.facts.name)
     }
 
-    fn walk_in_batches(&self, fd: BorrowedFd<'_>, delete: bool) -> io::Result<Entries> {
-        /// Entries asked for at a time at first: enough to make the system call's cost vanish.
-        const BATCH: usize = 4096;
-        let (key_size, value_size) = (self.facts.key.size(), self.value_bytes());
-        let mut batch = BATCH.min(self.facts.max_entries as usize).max(1);
-        let mut entries = Entries { keys: Vec::new(), values: Vec::new() };
-        let mut cursor = bpf::Cursor::default();
-        let mut filled = 0;
-        loop {
-            entries.keys.resize((filled + batch) * key_size, 0);
-            entries.values.resize((filled + batch) * value_size, 0);
-            let keys = &mut entries.keys[filled * key_size..];
-            let values = &mut entries.values[filled * value_size..];
-            match bpf::map_lookup_batch(fd, &mut cursor, (keys, key_size), values, delete) {
-                Ok((count, over)) => {
-                    filled += count;
-                    if over {
-                        break;
-                    }
-                }
-                // A hash bucket holds more entries than fit.
-                Err(error) if error.raw_os_error() == Some(libc::ENOSPC) => batch *= 2,
-                Err(error) => return Err(error),
-            }
+    /// Check many keys; return how many there are.
+    fn count_keys(&self, keys: &[u8]) -> Result<usize, Error> {
+        let size = self.shape.key;
+        if size == 0 || !keys.len().is_multiple_of(size) {
+            let name = &self.facts.name;
+            return Err(Error::Value(format!("keys of `{name}` have {size} bytes each, got {}", keys.len())));
         }
-        entries.keys.truncate(filled * key_size);
-        entries.values.truncate(filled * value_size);
-        Ok(entries)
+        Ok(keys.len() / size)
     }
 
-    fn walk_by_key(&self, fd: BorrowedFd<'_>, delete: bool) -> io::Result<Entries> {
-        let mut entries = Entries { keys: Vec::new(), values: Vec::new() };
-        let mut key = vec![0; self.facts.key.size()];
-        let mut value = vec![0; self.value_bytes()];
-        let mut more = bpf::map_next_key(fd, None, &mut key)?;
-        while more {
-            let this = key.clone();
-            // The next key is asked for while this one is still there: the walk would start again otherwise.
-            more = bpf::map_next_key(fd, Some(&this), &mut key)?;
-            match bpf::map_lookup(fd, &this, &mut value) {
-                Ok(()) => {
-                    entries.keys.extend_from_slice(&this);
-                    entries.values.extend_from_slice(&value);
-                }
-                // A program removed it meanwhile.
-                Err(error) if error.raw_os_error() == Some(libc::ENOENT) => continue,
-                Err(error) => return Err(error),
-            }
-            if delete {
-                let _ = bpf::map_delete(fd, &this);
-            }
+    fn collect(&self, py: Python<'_>, delete: bool) -> Result<Entries, Error> {
+        if delete && self.shape.is_array {
+            let name = &self.facts.name;
+            return Err(Error::Type(format!("map `{name}` is an array: its entries cannot be removed")));
         }
-        Ok(entries)
+        self.with(py, if delete { "drain" } else { "read" }, |fd| self.shape.collect(fd, delete))
     }
 
     fn arrays<'py>(&self, py: Python<'py>, entries: Entries) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
@@ -214,6 +122,24 @@ impl Map {
     #[getter]
     fn name(&self) -> &str {
         &self.facts.name
+    }
+
+    /// File descriptor; it is the object's, and closed with it.
+    #[getter]
+    fn fd(&self, py: Python<'_>) -> PyResult<i32> {
+        Ok(self.with(py, "ask about", |fd| Ok(fd.as_raw_fd()))?)
+    }
+
+    /// The kernel's number of its type (``BPF_MAP_TYPE_HASH`` is 1).
+    #[getter]
+    fn map_type(&self) -> u32 {
+        self.facts.map_type
+    }
+
+    /// The flags that it was made with (``BPF_F_NO_PREALLOC`` is 1).
+    #[getter]
+    fn flags(&self) -> u32 {
+        self.facts.flags
     }
 
     /// Most entries that it holds.
@@ -237,7 +163,25 @@ impl Map {
     /// Whether every CPU has a value of its own.
     #[getter]
     fn per_cpu(&self) -> bool {
-        self.facts.is_per_cpu()
+        self.shape.per_cpu
+    }
+
+    /// How many values a key has: one for each possible CPU in a per-CPU map, else 1.
+    #[getter]
+    fn cpus(&self) -> usize {
+        self.shape.cpus
+    }
+
+    /// Bytes of a key.
+    #[getter]
+    fn key_bytes(&self) -> usize {
+        self.shape.key
+    }
+
+    /// Bytes of a value (of one CPU's, in a per-CPU map).
+    #[getter]
+    fn value_bytes(&self) -> usize {
+        self.shape.value
     }
 
     /// Read all entries as two numpy arrays, keys and values, row by row.
@@ -247,7 +191,7 @@ impl Map {
     /// walk may or may not show the change; an entry that is there all the time appears exactly once on hash maps
     /// read in batches (Linux 5.6 and newer).
     fn snapshot<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
-        let entries = self.with(py, "read", |fd| self.collect(fd, false))?;
+        let entries = self.collect(py, false)?;
         self.arrays(py, entries)
     }
 
@@ -255,12 +199,7 @@ impl Map {
     ///
     /// Raises :class:`TypeError` for array maps, whose entries cannot be removed.
     fn drain<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
-        if self.facts.is_array() {
-            return Err(
-                Error::Type(format!("map `{}` is an array: its entries cannot be removed", self.facts.name)).into()
-            );
-        }
-        let entries = self.with(py, "drain", |fd| self.collect(fd, true))?;
+        let entries = self.collect(py, true)?;
         self.arrays(py, entries)
     }
 
@@ -279,51 +218,139 @@ impl Map {
     ///
     /// A key is an int or bytes. Raises :class:`~rtrace.errors.MapKeyError` if it is not in the map.
     fn lookup<'py>(&self, py: Python<'py>, key: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-        let bytes = self.key_bytes(key)?;
-        let value = self.with(py, "look up in", |fd| {
-            let mut value = vec![0; self.value_bytes()];
-            match bpf::map_lookup(fd, &bytes, &mut value) {
-                Ok(()) => Ok(Some(value)),
-                Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(None),
-                Err(error) => Err(error),
-            }
-        })?;
+        let bytes = self.key_of(key)?;
+        let value = self.with(py, "look up in", |fd| self.shape.lookup(fd, &bytes))?;
         let value = value.ok_or_else(|| Error::MapKey { map: self.facts.name.clone(), key: key.to_string() })?;
-        self.values_array(py, value)?.get_item(0)
+        let columns = self.shape.per_cpu.then_some(self.shape.cpus);
+        array::from_bytes(py, value, &self.facts.value, columns)?.get_item(0)
     }
 
-    /// Set the value of `key`. A value is an int or bytes; in a per-CPU map it becomes every CPU's.
+    /// Set the value of `key`. A value is an int or bytes; in a per-CPU map it becomes every CPU's, a list of one for
+    /// each CPU is taken as such.
+    ///
+    /// The value of a program array, a cgroup array or a map of maps is a file descriptor.
     fn update(&self, py: Python<'_>, key: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyResult<()> {
-        let key = self.key_bytes(key)?;
-        let mut value = bytes_of(value, &self.facts.value, "value", &self.facts.name)?;
-        if self.facts.is_per_cpu() {
-            value.resize(value.len().next_multiple_of(8), 0);
-            value = value.repeat(self.cpus);
-        }
+        let (key, value) = (self.key_of(key)?, self.value_of(value)?);
         Ok(self.with(py, "update", |fd| bpf::map_update(fd, &key, &value, 0))?)
     }
 
     /// Remove `key`. Raises :class:`~rtrace.errors.MapKeyError` if it is not in the map.
     fn delete(&self, py: Python<'_>, key: &Bound<'_, PyAny>) -> PyResult<()> {
-        let bytes = self.key_bytes(key)?;
-        let found = self.with(py, "delete from", |fd| match bpf::map_delete(fd, &bytes) {
-            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(false),
-            result => result.map(|()| true),
-        })?;
-        if found { Ok(()) } else { Err(Error::MapKey { map: self.facts.name.clone(), key: key.to_string() }.into()) }
+        let bytes = self.key_of(key)?;
+        let there = self.with(py, "delete from", |fd| found(bpf::map_delete(fd, &bytes)))?;
+        if there { Ok(()) } else { Err(Error::MapKey { map: self.facts.name.clone(), key: key.to_string() }.into()) }
     }
 
     /// Set every value of an array map to zero, or remove every entry of another.
     fn clear(&self, py: Python<'_>) -> PyResult<()> {
-        if !self.facts.is_array() {
-            self.with(py, "clear", |fd| self.collect(fd, true))?;
+        if !self.shape.is_array {
+            self.with(py, "clear", |fd| self.shape.collect(fd, true))?;
             return Ok(());
         }
-        let zeros = vec![0; self.value_bytes()];
+        let zeros = vec![0; self.shape.kernel_value()];
         let clear = |fd: BorrowedFd<'_>| {
             (0..self.facts.max_entries).try_for_each(|index| bpf::map_update(fd, &index.to_ne_bytes(), &zeros, 0))
         };
         Ok(self.with(py, "clear", clear)?)
+    }
+
+    /// Return the bytes of the value of `key`, or ``None`` if it is not in the map.
+    ///
+    /// Of a per-CPU map, those of every CPU: :attr:`cpus` times :attr:`value_bytes`.
+    fn lookup_bytes<'py>(&self, py: Python<'py>, key: &[u8]) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        self.check_key(key)?;
+        let value = self.with(py, "look up in", |fd| self.shape.lookup(fd, key))?;
+        Ok(value.map(|value| PyBytes::new(py, &value)))
+    }
+
+    /// Set the value of `key` to these bytes: :attr:`value_bytes` or, of a per-CPU map, :attr:`cpus` times as many.
+    ///
+    /// `flags` are the kernel's: 1 (``BPF_NOEXIST``) only if the key is not there, 2 (``BPF_EXIST``) only if it is;
+    /// otherwise :class:`~rtrace.errors.MapError` with ``errno`` ``EEXIST`` or ``ENOENT``.
+    #[pyo3(signature = (key, value, flags = 0))]
+    fn update_bytes(&self, py: Python<'_>, key: &[u8], value: &[u8], flags: u64) -> PyResult<()> {
+        self.check_key(key)?;
+        let value = self.shape.for_kernel(value.to_vec(), &self.facts.name)?;
+        Ok(self.with(py, "update", |fd| bpf::map_update(fd, key, &value, flags))?)
+    }
+
+    /// Remove `key`; return whether it was there.
+    fn delete_bytes(&self, py: Python<'_>, key: &[u8]) -> PyResult<bool> {
+        self.check_key(key)?;
+        Ok(self.with(py, "delete from", |fd| found(bpf::map_delete(fd, key)))?)
+    }
+
+    /// Return the key after `key` (the first one for ``None``), or ``None`` at the end.
+    ///
+    /// After a key that is not in the map comes the first one.
+    fn next_key<'py>(&self, py: Python<'py>, key: Option<&[u8]>) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        key.map(|key| self.check_key(key)).transpose()?;
+        let mut next = vec![0; self.shape.key];
+        let more = self.with(py, "read", |fd| bpf::map_next_key(fd, key, &mut next))?;
+        Ok(more.then(|| PyBytes::new(py, &next)))
+    }
+
+    /// Read all entries as bytes: keys one after the other, values one after the other, and how many there are.
+    ///
+    /// Each value of a per-CPU map is :attr:`cpus` times :attr:`value_bytes`. With `delete` they are removed as they
+    /// are read, see :meth:`drain`.
+    #[pyo3(signature = (*, delete = false))]
+    fn snapshot_bytes<'py>(&self, py: Python<'py>, delete: bool) -> PyResult<SnapshotBytes<'py>> {
+        let entries = self.collect(py, delete)?;
+        let count = entries.keys.len().checked_div(self.shape.key).unwrap_or(0);
+        let values = self.shape.dense(entries.values);
+        Ok((PyBytes::new(py, &entries.keys), PyBytes::new(py, &values), count))
+    }
+
+    /// Set many entries; return how many.
+    ///
+    /// `keys` and `values` are bytes or have a buffer, such as numpy and ctypes arrays: keys one after the other,
+    /// values one after the other, of a per-CPU map :attr:`cpus` values for each key. One system call, where the
+    /// kernel has batches for this type of map (Linux 5.6 and newer for hash maps).
+    fn update_many(&self, py: Python<'_>, keys: &Bound<'_, PyAny>, values: &Bound<'_, PyAny>) -> PyResult<usize> {
+        let (keys, values) = (bytes_in(keys)?, bytes_in(values)?);
+        let count = self.count_keys(&keys)?;
+        let name = &self.facts.name;
+        check_length(values.len(), count * self.shape.dense_value(), "all values", name)?;
+        let values = self.shape.spaced(values);
+        self.with(py, "update", |fd| self.shape.update_many(fd, &keys, &values))?;
+        Ok(count)
+    }
+
+    /// Remove many entries; return how many were there. `keys` are as for :meth:`update_many`.
+    fn delete_many(&self, py: Python<'_>, keys: &Bound<'_, PyAny>) -> PyResult<usize> {
+        let keys = bytes_in(keys)?;
+        self.count_keys(&keys)?;
+        Ok(self.with(py, "delete from", |fd| self.shape.delete_many(fd, &keys))?)
+    }
+
+    /// Put a value (an int or bytes) into a queue or onto a stack.
+    ///
+    /// `flags` are the kernel's: 2 (``BPF_EXIST``) removes the oldest when it is full, which otherwise is a
+    /// :class:`~rtrace.errors.MapError` with ``errno`` ``E2BIG``.
+    #[pyo3(signature = (value, flags = 0))]
+    fn push(&self, py: Python<'_>, value: &Bound<'_, PyAny>, flags: u64) -> PyResult<()> {
+        let value = self.value_of(value)?;
+        Ok(self.with(py, "push to", |fd| bpf::queue_push(fd, &value, flags))?)
+    }
+
+    /// Take the oldest value out of a queue, or the newest off a stack; ``None`` if there is none.
+    fn pop<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        let value = self.with(py, "pop from", |fd| self.shape.next_value(fd, true))?;
+        Ok(value.map(|value| PyBytes::new(py, &value)))
+    }
+
+    /// Return the value that :meth:`pop` would take, and leave it there.
+    fn peek<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        let value = self.with(py, "read", |fd| self.shape.next_value(fd, false))?;
+        Ok(value.map(|value| PyBytes::new(py, &value)))
+    }
+
+    /// Give the map a name in a BPF file system, by which other processes find it and which keeps it in the kernel.
+    #[expect(clippy::needless_pass_by_value, reason = "arguments from Python are owned")]
+    fn pin(&self, py: Python<'_>, path: PathBuf) -> PyResult<()> {
+        let c_path = bpf::c_path(&path)?;
+        Ok(self.with(py, "pin", |fd| bpf::pin(fd, &c_path))?)
     }
 
     /// The kernel's number of this map.
@@ -335,37 +362,4 @@ impl Map {
     fn __repr__(&self) -> String {
         format!("<Map {} max_entries={}>", self.facts.name, self.facts.max_entries)
     }
-}
-
-/// Turn a Python int, bytes, or tuple of ints into the bytes of a key or value.
-pub(crate) fn bytes_of(value: &Bound<'_, PyAny>, layout: &Layout, what: &str, name: &str) -> Result<Vec<u8>, Error> {
-    let size = layout.size();
-    if let Ok(bytes) = value.cast::<PyBytes>() {
-        let mut bytes = bytes.as_bytes().to_vec();
-        if bytes.len() > size || (bytes.len() < size && !matches!(layout, Layout::Text(_))) {
-            return Err(Error::Value(format!("{what} of `{name}` has {size} bytes, got {}", bytes.len())));
-        }
-        bytes.resize(size, 0);
-        return Ok(bytes);
-    }
-    let too_wide = || Error::Value(format!("{what} of `{name}` has {size} bytes: {value} does not fit"));
-    if let (Ok(tuple), Layout::Array(element, count)) = (value.cast::<PyTuple>(), layout) {
-        if tuple.len() != *count {
-            return Err(Error::Value(format!("`{name}` takes {count} numbers, got {}", tuple.len())));
-        }
-        return tuple
-            .iter()
-            .map(|item| bytes_of(&item, element, what, name))
-            .collect::<Result<Vec<_>, _>>()
-            .map(|parts| parts.concat());
-    }
-    let Ok(number) = value.extract::<i128>() else {
-        let kind = value.get_type();
-        return Err(Error::Type(format!("{what} of `{name}` must be int or bytes, not {kind}")));
-    };
-    let bits = u32::try_from(size * 8).unwrap_or(u32::MAX);
-    if size > 8 || number >= 1 << bits || number < -(1 << (bits - 1)) {
-        return Err(too_wide());
-    }
-    Ok(number.to_le_bytes()[..size].to_vec())
 }

@@ -2,7 +2,8 @@
 
 use std::{
     collections::HashMap,
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd},
+    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -10,28 +11,45 @@ use aya_obj::generated::bpf_map_type;
 use pyo3::{prelude::*, types::PyDict};
 
 use crate::{
-    attach,
+    attach::{self, perf_event::Event, uprobe::Place},
     error::Error,
+    held::WhenFull,
+    kind::Kind,
     layout::Layout,
     link::Link,
+    load::Loader,
+    logging,
     map::{Map, MapFacts},
     ring_buffer::RingBuffer,
-    sys::bpf,
+    sys::{bpf, perf::Sampling},
     warning,
 };
 
 /// A program that the verifier has accepted.
 pub(crate) struct Program {
     name: String,
-    kind: &'static str,
+    kind: &'static Kind,
     target: Option<String>,
     fd: OwnedFd,
 }
 
 impl Program {
-    pub(crate) fn new(name: &str, kind: &'static str, target: Option<&str>, fd: OwnedFd) -> Self {
+    pub(crate) fn new(name: &str, kind: &'static Kind, target: Option<&str>, fd: OwnedFd) -> Self {
         Self { name: name.to_owned(), kind, target: target.map(str::to_owned), fd }
     }
+
+    fn is_for_returns(&self) -> bool {
+        matches!(self.kind.name, "kretprobe" | "uretprobe")
+    }
+}
+
+/// The kinds that are one type of program to the kernel.
+const PROBES: [&str; 4] = ["kprobe", "kretprobe", "uprobe", "uretprobe"];
+
+/// What is gone once the object is closed.
+struct State {
+    loader: Loader,
+    programs: HashMap<String, Program>,
 }
 
 type LoadedMap = (MapFacts, Arc<Mutex<Option<OwnedFd>>>);
@@ -43,26 +61,55 @@ type LoadedMap = (MapFacts, Arc<Mutex<Option<OwnedFd>>>);
 #[pyclass(frozen, module = "rtrace._rtrace")]
 pub(crate) struct Object {
     name: String,
-    programs: Mutex<Option<HashMap<String, Program>>>,
+    state: Mutex<Option<State>>,
     maps: HashMap<String, LoadedMap>,
 }
 
 impl Object {
-    pub(crate) fn new(name: &str, programs: HashMap<String, Program>, maps: HashMap<String, LoadedMap>) -> Self {
-        Self { name: name.to_owned(), programs: Mutex::new(Some(programs)), maps }
+    pub(crate) fn new(
+        name: &str,
+        loader: Loader,
+        programs: HashMap<String, Program>,
+        maps: HashMap<String, LoadedMap>,
+    ) -> Self {
+        Self { name: name.to_owned(), state: Mutex::new(Some(State { loader, programs })), maps }
+    }
+
+    fn with_state<T>(&self, operation: impl FnOnce(&mut State) -> Result<T, Error>) -> Result<T, Error> {
+        let mut guard = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        operation(guard.as_mut().ok_or_else(|| Error::Closed(format!("object `{}`", self.name)))?)
     }
 
     fn with_program<T>(&self, name: &str, operation: impl FnOnce(&Program) -> Result<T, Error>) -> Result<T, Error> {
-        let guard = self.programs.lock().unwrap_or_else(PoisonError::into_inner);
-        let programs = guard.as_ref().ok_or_else(|| Error::Closed(format!("object `{}`", self.name)))?;
-        let program = programs.get(name).ok_or_else(|| self.no_such("loaded program", name, programs.keys()))?;
-        operation(program)
+        self.with_state(|State { programs, .. }| {
+            operation(programs.get(name).ok_or_else(|| self.no_such("loaded program", name, programs.keys()))?)
+        })
     }
 
     fn no_such<'a>(&self, what: &'static str, name: &str, known: impl Iterator<Item = &'a String>) -> Error {
         let mut known: Vec<_> = known.map(String::as_str).collect();
         known.sort_unstable();
         Error::NoSuchMember { what, name: name.to_owned(), object: self.name.clone(), known: known.join(", ") }
+    }
+
+    /// Run `operation` on `program`, which must be of one of `kinds`.
+    fn with_kind<T: Send>(
+        &self,
+        py: Python<'_>,
+        program: &str,
+        kinds: &[&'static str],
+        operation: impl Send + FnOnce((&str, BorrowedFd<'_>), &Program) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        py.detach(|| {
+            self.with_program(program, |program| {
+                if !kinds.contains(&program.kind.name) {
+                    let (name, kind) = (&program.name, program.kind.name);
+                    let wanted = kinds.join(" or ");
+                    return Err(Error::Type(format!("program `{name}` is for a {kind}, not for a {wanted}")));
+                }
+                operation((&program.name, program.fd.as_fd()), program)
+            })
+        })
     }
 
     /// Attach `program`, which must be of one of `kinds`.
@@ -73,16 +120,7 @@ impl Object {
         kinds: &[&'static str],
         attach: impl Send + FnOnce((&str, BorrowedFd<'_>), &Program) -> Result<Link, Error>,
     ) -> PyResult<Link> {
-        Ok(py.detach(|| {
-            self.with_program(program, |program| {
-                if !kinds.contains(&program.kind) {
-                    let (name, kind) = (&program.name, program.kind);
-                    let wanted = kinds.join(" or ");
-                    return Err(Error::Type(format!("program `{name}` is for a {kind}, not for a {wanted}")));
-                }
-                attach((&program.name, program.fd.as_fd()), program)
-            })
-        })?)
+        Ok(self.with_kind(py, program, kinds, attach)?)
     }
 }
 
@@ -92,6 +130,40 @@ impl Object {
     #[getter]
     fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Names of the programs, loaded or not.
+    #[getter]
+    fn program_names(&self) -> PyResult<Vec<String>> {
+        let mut names: Vec<_> = self.with_state(|state| Ok(state.loader.programs().cloned().collect()))?;
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    /// Put one more program into the kernel.
+    ///
+    /// `kind` is one of the kinds of :attr:`ObjectSpec.programs`; without it the program is what its section says.
+    /// `target` is the function, hook or tracepoint that it is for, where its kind wants to know (fentry, fexit,
+    /// `fmod_ret`, lsm, btf tracepoint). A program that was loaded before is replaced, and stays attached where it is.
+    #[pyo3(signature = (name, *, kind = None, target = None))]
+    fn load_program(&self, py: Python<'_>, name: &str, kind: Option<&str>, target: Option<&str>) -> PyResult<()> {
+        let kind = kind.map(Kind::named).transpose()?;
+        logging::listen(py)?;
+        py.detach(|| {
+            self.with_state(|State { loader, programs }| {
+                if !loader.programs().any(|known| known == name) {
+                    return Err(self.no_such("program", name, loader.programs()));
+                }
+                programs.insert(name.to_owned(), loader.load_program(name, kind, target)?);
+                Ok(())
+            })
+        })?;
+        Ok(())
+    }
+
+    /// Return the file descriptor of a loaded program; it is the object's, and closed with it.
+    fn program_fd(&self, name: &str) -> PyResult<i32> {
+        Ok(self.with_program(name, |program| Ok(program.fd.as_raw_fd()))?)
     }
 
     /// Return the map called `name`.
@@ -109,10 +181,21 @@ impl Object {
     /// Start to drain the ring buffer called `map`.
     ///
     /// Its records have the type that the object's BTF says, or are bytes of which `record_bytes` are taken each.
-    /// At most `max_bytes` are held for the reader. When nobody takes them the ring itself fills up, and the programs
-    /// count what they could not write.
-    #[pyo3(signature = (map, *, record_bytes = None, max_bytes = 256 << 20))]
-    fn ring_buffer(&self, map: &str, record_bytes: Option<usize>, max_bytes: usize) -> PyResult<RingBuffer> {
+    /// At most `max_bytes` are held for the reader. What comes `when_full` stays in the ring (``"wait"``) until that
+    /// is full as well and the programs count what they cannot write, or is dropped and counted (``"drop_newest"``),
+    /// or takes the place of the oldest, which are dropped and counted (``"drop_oldest"``).
+    #[pyo3(signature = (map, *, record_bytes = None, max_bytes = 256 << 20, when_full = "wait"))]
+    fn ring_buffer(
+        &self,
+        map: &str,
+        record_bytes: Option<usize>,
+        max_bytes: usize,
+        when_full: &str,
+    ) -> PyResult<RingBuffer> {
+        let Some((_, when_full)) = WhenFull::NAMES.into_iter().find(|(name, _)| *name == when_full) else {
+            let known = WhenFull::NAMES.map(|(name, _)| name).join(", ");
+            return Err(Error::Value(format!("when_full must be one of {known}, not {when_full:?}")).into());
+        };
         let (facts, fd) = self.maps.get(map).ok_or_else(|| self.no_such("map", map, self.maps.keys()))?;
         if facts.map_type != bpf_map_type::BPF_MAP_TYPE_RINGBUF as u32 {
             return Err(Error::Type(format!("map `{map}` is not a ring buffer")).into());
@@ -121,17 +204,116 @@ impl Object {
         let open = guard.as_ref().ok_or_else(|| Error::Closed(format!("object `{}`", self.name)))?;
         let copy = open.try_clone()?;
         let layout = record_bytes.map_or_else(|| facts.value.clone(), Layout::Opaque);
-        Ok(RingBuffer::new(map, layout, copy, facts.max_entries as usize, max_bytes)?)
+        Ok(RingBuffer::new(map, layout, copy, facts.max_entries as usize, (max_bytes, when_full))?)
     }
 
-    /// Attach a kprobe or kretprobe program to the kernel function `symbol`.
+    /// Attach a kprobe program to the entry of the kernel function `symbol`, `offset` bytes behind it, or to its
+    /// return.
     ///
+    /// Without `at_return` the program's kind decides. Programs for uprobes do as well, they are of the same type.
     /// Kernel: 4.17 or newer with `CONFIG_KPROBES`. Privilege: `CAP_PERFMON`. The probe goes with the link.
-    #[pyo3(signature = (program, symbol, *, offset = 0))]
-    fn attach_kprobe(&self, py: Python<'_>, program: &str, symbol: &str, offset: u64) -> PyResult<Link> {
-        self.attach(py, program, &["kprobe", "kretprobe"], |fd, program| {
-            attach::kprobe::attach(fd, symbol, offset, program.kind == "kretprobe")
+    #[pyo3(signature = (program, symbol, *, offset = 0, at_return = None))]
+    fn attach_kprobe(
+        &self,
+        py: Python<'_>,
+        program: &str,
+        symbol: &str,
+        offset: u64,
+        at_return: Option<bool>,
+    ) -> PyResult<Link> {
+        self.attach(py, program, &PROBES, |fd, program| {
+            attach::kprobe::attach(fd, symbol, offset, at_return.unwrap_or_else(|| program.is_for_returns()))
         })
+    }
+
+    /// Attach a uprobe program to the instruction `offset` bytes into the file `path`, or to the return of the
+    /// function that begins there.
+    ///
+    /// `pid` is the one process that it is for, ``None`` means all of them, those that start later included. Without
+    /// `at_return` the program's kind decides. `semaphore_offset` is where in the file a USDT probe's semaphore lies,
+    /// 0 where it has none. Programs for kprobes do as well, they are of the same type.
+    /// Kernel: 4.17 or newer with `CONFIG_UPROBE_EVENTS`. Privilege: `CAP_PERFMON`. The probe goes with the link.
+    #[pyo3(signature = (program, path, offset, *, pid = None, at_return = None, semaphore_offset = 0))]
+    #[expect(clippy::needless_pass_by_value, reason = "arguments from Python are owned")]
+    #[expect(clippy::too_many_arguments, reason = "keywords in Python")]
+    fn attach_uprobe(
+        &self,
+        py: Python<'_>,
+        program: &str,
+        path: PathBuf,
+        offset: u64,
+        pid: Option<i32>,
+        at_return: Option<bool>,
+        semaphore_offset: u64,
+    ) -> PyResult<Link> {
+        self.attach(py, program, &PROBES, |fd, program| {
+            let at_return = at_return.unwrap_or_else(|| program.is_for_returns());
+            attach::uprobe::attach(fd, &Place { path: &path, offset, pid, at_return, semaphore_offset })
+        })
+    }
+
+    /// Attach a perf event program to an event of its own, on one CPU, for one process, or both.
+    ///
+    /// `type` and `config` are those of `perf_event_open(2)`: ``1, 0`` is the CPU clock. The program runs after every
+    /// `sample_period` events, or `sample_freq` times a second. A process counts with all it starts; ``None`` is
+    /// every process, or every CPU. `group_fd` is the leader of the group of events that it joins.
+    /// Kernel: 4.9 or newer. Privilege: `CAP_PERFMON`. The event goes with the link.
+    #[pyo3(signature = (program, r#type, config, *, sample_period = 0, sample_freq = 0, pid = None, cpu = None,
+                        group_fd = -1))]
+    #[expect(clippy::too_many_arguments, reason = "keywords in Python")]
+    fn attach_perf_event(
+        &self,
+        py: Python<'_>,
+        program: &str,
+        r#type: u32,
+        config: u64,
+        sample_period: u64,
+        sample_freq: u64,
+        pid: Option<i32>,
+        cpu: Option<i32>,
+        group_fd: i32,
+    ) -> PyResult<Link> {
+        let sampling = match (sample_period, sample_freq) {
+            (0, 0) => return Err(Error::Value("give sample_period or sample_freq".into()).into()),
+            (period, 0) => Sampling::Period(period),
+            (0, frequency) => Sampling::Frequency(frequency),
+            _ => return Err(Error::Value("give sample_period or sample_freq, not both".into()).into()),
+        };
+        let event = Event { type_number: r#type, config, sampling, pid, cpu, group_fd };
+        self.attach(py, program, &["perf event"], |fd, _| attach::perf_event::attach(fd, &event))
+    }
+
+    /// Attach an XDP program to the network interface called `interface`.
+    ///
+    /// `flags` are the kernel's ``XDP_FLAGS_*``: 2 runs it in the network stack, where every driver allows it.
+    /// Kernel: 5.9 or newer. Privilege: `CAP_NET_ADMIN` and `CAP_BPF`. It is detached with the link.
+    #[pyo3(signature = (program, interface, *, flags = 0))]
+    fn attach_xdp(&self, py: Python<'_>, program: &str, interface: &str, flags: u32) -> PyResult<Link> {
+        self.attach(py, program, &["xdp"], |fd, _| attach::xdp::attach(fd, interface, flags))
+    }
+
+    /// Open a raw packet socket with a socket filter program as its filter; return its file descriptor.
+    ///
+    /// It receives what the program lets through of the packets of `interface`, of all interfaces if that is empty.
+    /// It does not block. The descriptor is the caller's: ``socket.socket(fileno=...)`` takes it over.
+    /// Privilege: `CAP_NET_RAW`.
+    fn open_raw_socket(&self, py: Python<'_>, program: &str, interface: &str) -> PyResult<i32> {
+        let opened = self.with_kind(py, program, &["socket"], |fd, _| attach::raw_socket::open(fd, interface))?;
+        Ok(opened.into_raw_fd())
+    }
+
+    /// Attach a program to what `fd` is a descriptor of: a cgroup's folder, or a map of sockets.
+    ///
+    /// `attach_type` is the kernel's number (``BPF_CGROUP_INET_EGRESS`` is 1), `flags` are its ``BPF_F_ALLOW_*``.
+    /// The kernel keeps such a program attached after the end of the process; closing the link detaches it.
+    #[pyo3(signature = (program, fd, attach_type, flags = 0))]
+    fn attach_to_fd(&self, py: Python<'_>, program: &str, fd: i32, attach_type: u32, flags: u32) -> PyResult<Link> {
+        Ok(py.detach(|| {
+            self.with_program(program, |program| {
+                let program = (program.kind.name, program.name.as_str(), program.fd.as_fd());
+                attach::to_fd::attach(program, fd, attach_type, flags)
+            })
+        })?)
     }
 
     /// Attach a program to the tracepoint `category`:`name`. Works where tracefs is not mounted.
@@ -144,10 +326,12 @@ impl Object {
         self.attach(py, program, &["raw tracepoint"], |fd, _| attach::raw_tracepoint::attach(fd, name))
     }
 
-    /// Attach an fentry or fexit program to the function it was loaded for.
+    /// Attach a program to what it was loaded for: one of the kinds fentry, fexit, `fmod_ret`, lsm, btf tracepoint.
+    ///
+    /// Kernel: 5.5 or newer; 5.7 for `fmod_ret` and lsm.
     fn attach_trampoline(&self, py: Python<'_>, program: &str) -> PyResult<Link> {
-        self.attach(py, program, &["fentry", "fexit"], |fd, program| {
-            attach::trampoline::attach(fd, program.kind, program.target.as_deref().unwrap_or_default())
+        self.attach(py, program, &["fentry", "fexit", "fmod_ret", "lsm", "btf tracepoint"], |fd, program| {
+            attach::trampoline::attach(fd, program.kind.name, program.target.as_deref().unwrap_or_default())
         })
     }
 
@@ -172,13 +356,13 @@ impl Object {
     /// Whether it has been closed.
     #[getter]
     fn closed(&self) -> bool {
-        self.programs.lock().unwrap_or_else(PoisonError::into_inner).is_none()
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).is_none()
     }
 
     /// Let go of the programs and maps. Doing it again changes nothing.
     fn close(&self, py: Python<'_>) {
         py.detach(|| {
-            drop(self.programs.lock().unwrap_or_else(PoisonError::into_inner).take());
+            drop(self.state.lock().unwrap_or_else(PoisonError::into_inner).take());
             for (_, fd) in self.maps.values() {
                 drop(fd.lock().unwrap_or_else(PoisonError::into_inner).take());
             }

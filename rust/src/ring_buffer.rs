@@ -1,23 +1,26 @@
 //! Reading a ring buffer: one thread drains it, Python takes whole batches.
 //!
-//! The thread and a caller of `read` share one growing buffer under a lock; either may move records from the ring
-//! into it, so that a read never misses what was committed before it began. Bytes are copied once, from the ring to
-//! memory that numpy then owns. When the buffer is full nobody drains: the ring fills up, and the programs count
-//! what they could not write.
+//! The thread and a caller of `read` share what is [`held`](crate::held) under a lock; either may move records from
+//! the ring into it, so that a read never misses what was committed before it began. Bytes are copied once, from the
+//! ring to memory that numpy then owns.
 
 use std::{
     io,
-    os::fd::{AsFd, OwnedFd},
+    os::fd::{AsFd, AsRawFd, OwnedFd, RawFd},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
-use pyo3::{prelude::*, types::PyAny};
+use pyo3::{
+    prelude::*,
+    types::{PyAny, PyDict},
+};
 
 use crate::{
     array,
     error::Error,
+    held::{Batch, Held, WhenFull},
     layout::Layout,
     sys::{event, ring::MappedRing},
     warning,
@@ -30,17 +33,51 @@ const LOOK_AGAIN: Duration = Duration::from_millis(50);
 const SIGNAL_CHECK: Duration = Duration::from_millis(100);
 
 struct State {
-    ring: MappedRing,
-    records: Vec<u8>,
+    /// Its memory keeps the map in the kernel, so it is let go of at the end and not with the last reference.
+    ring: Option<MappedRing>,
+    held: Held,
+    /// Readable while there is something to read; made for the first who asks.
+    ready: Option<OwnedFd>,
+    is_ready: bool,
+    /// The ring cannot be read any more.
+    failed: bool,
     closed: bool,
+}
+
+impl State {
+    /// Move what is committed from the ring to what is held, as far as it may.
+    fn drain(&mut self) -> io::Result<()> {
+        let Some(ring) = self.ring.as_mut() else { return Ok(()) };
+        let mut view = ring.view();
+        let waiting = usize::try_from(view.waiting()).unwrap_or(usize::MAX);
+        if waiting == 0 {
+            return Ok(());
+        }
+        // What waits includes headers, so that it is always enough.
+        self.held.make_room(waiting);
+        let held = &mut self.held;
+        let result = view.consume(|record| held.push(record));
+        self.failed |= result.is_err();
+        self.tell();
+        Ok(result?)
+    }
+
+    /// Make the descriptor readable if there is something to read or nothing will ever come, and unreadable if not.
+    fn tell(&mut self) {
+        let ready = self.failed || self.closed || !self.held.is_empty();
+        if let Some(event) = self.ready.as_ref()
+            && ready != self.is_ready
+        {
+            self.is_ready = ready;
+            if ready { event::signal(event.as_fd()) } else { event::reset(event.as_fd()) }
+        }
+    }
 }
 
 struct Shared {
     state: Mutex<State>,
     /// Rings when records have come, when some were taken, and at the end.
     changed: Condvar,
-    record_size: usize,
-    max_bytes: usize,
 }
 
 impl Shared {
@@ -48,44 +85,22 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Move what is committed from the ring to the buffer, as far as it fits.
-    fn drain(&self, state: &mut State) {
-        let State { ring, records, .. } = state;
-        let waiting = usize::try_from(ring.waiting()).unwrap_or(usize::MAX);
-        if waiting == 0 {
-            return;
-        }
-        // What waits includes headers: always enough, so that the loop below never allocates.
-        records.reserve(waiting.min(self.max_bytes.saturating_sub(records.len())));
-        let size = self.record_size;
-        ring.consume(|record| {
-            if records.len() + size > self.max_bytes {
-                return false;
-            }
-            // A ring holds records of one type; what is shorter or longer was not written by its programs.
-            if record.len() >= size {
-                records.extend_from_slice(&record[..size]);
-            }
-            true
-        });
-    }
-
     /// Drain until the end.
     fn run(&self, ring: &OwnedFd, stop: &OwnedFd) {
         loop {
             let mut state = self.lock();
-            while !state.closed && state.records.len() + self.record_size > self.max_bytes {
+            while !state.closed && state.held.is_waiting() {
                 state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
             }
             if state.closed {
                 return;
             }
-            let before = state.records.len();
-            self.drain(&mut state);
-            let came = state.records.len() > before;
+            let drained = state.drain();
             drop(state);
-            if came {
-                self.changed.notify_all();
+            self.changed.notify_all();
+            if drained.is_err() {
+                // The next read finds the same, and says so.
+                return;
             }
             event::wait_readable(ring.as_fd(), stop.as_fd(), LOOK_AGAIN);
         }
@@ -110,18 +125,16 @@ impl RingBuffer {
         layout: Layout,
         map: OwnedFd,
         ring_bytes: usize,
-        max_bytes: usize,
+        (max_bytes, when_full): (usize, WhenFull),
     ) -> Result<Self, Error> {
         let failed = |source: io::Error| Error::Map { operation: "read", map: name.to_owned(), source };
         let record_size = layout.size();
-        if record_size == 0 || max_bytes < record_size {
-            return Err(Error::Value(format!(
-                "max_bytes must hold one record of {record_size} bytes, not {max_bytes}"
-            )));
-        }
+        let held = Held::new(record_size, max_bytes, when_full).ok_or_else(|| {
+            Error::Value(format!("max_bytes must hold one record of {record_size} bytes, not {max_bytes}"))
+        })?;
         let ring = MappedRing::new(map.as_fd(), ring_bytes).map_err(failed)?;
-        let state = Mutex::new(State { ring, records: Vec::new(), closed: false });
-        let shared = Arc::new(Shared { state, changed: Condvar::new(), record_size, max_bytes });
+        let state = State { ring: Some(ring), held, ready: None, is_ready: false, failed: false, closed: false };
+        let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() });
         let stop = event::new().map_err(failed)?;
         let (for_thread, stop_seen) = (Arc::clone(&shared), stop.try_clone().map_err(failed)?);
         let run = move || for_thread.run(&map, &stop_seen);
@@ -130,23 +143,32 @@ impl RingBuffer {
     }
 
     /// Wait until records are there, the end has come, or `until`; return what there is.
-    fn take(&self, until: Option<Instant>) -> Option<Vec<u8>> {
+    fn take(&self, until: Option<Instant>) -> Result<Batch, Error> {
         let mut state = self.shared.lock();
+        let mut drained = Ok(());
         if !state.closed {
-            self.shared.drain(&mut state);
+            drained = state.drain();
         }
         let left = until.map_or(SIGNAL_CHECK, |until| until.saturating_duration_since(Instant::now()));
-        if state.records.is_empty() && !state.closed && !left.is_zero() {
+        if state.held.is_empty() && !state.closed && drained.is_ok() && !left.is_zero() {
             let waited = self.shared.changed.wait_timeout(state, left.min(SIGNAL_CHECK));
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
         if state.closed {
-            return None;
+            return Err(self.is_closed());
         }
-        let records = std::mem::take(&mut state.records);
+        if state.held.is_empty() {
+            drained.map_err(|source| Error::Map { operation: "read", map: self.name.clone(), source })?;
+        }
+        let records = state.held.take();
+        state.tell();
         drop(state);
         self.shared.changed.notify_all();
-        Some(records)
+        Ok(records)
+    }
+
+    fn is_closed(&self) -> Error {
+        Error::Closed(format!("ring buffer `{}`", self.name))
     }
 }
 
@@ -180,14 +202,45 @@ impl RingBuffer {
             }
         };
         loop {
-            let taken = py.detach(|| self.take(until));
-            let records = taken.ok_or_else(|| Error::Closed(format!("ring buffer `{}`", self.name)))?;
+            let batch = py.detach(|| self.take(until))?;
             let over = until.is_some_and(|until| Instant::now() >= until);
-            if !records.is_empty() || over {
-                return array::from_bytes(py, records, &self.layout, None);
+            if !batch.is_empty() || over {
+                let bytes = py.detach(|| batch.into_bytes());
+                return array::from_bytes(py, bytes, &self.layout, None);
             }
             py.check_signals()?;
         }
+    }
+
+    /// Return a descriptor that is readable while records wait to be read, and after :meth:`close`.
+    ///
+    /// For ``select``, ``epoll`` and event loops; nothing is to be read from it. It belongs to this object, and goes
+    /// with it. Records that do not wake the reader make it readable 50 ms later at the latest.
+    fn fileno(&self) -> PyResult<RawFd> {
+        let mut state = self.shared.lock();
+        if state.closed {
+            return Err(self.is_closed().into());
+        }
+        if state.ready.is_none() {
+            state.ready = Some(event::new()?);
+            state.tell();
+        }
+        state.ready.as_ref().map(AsRawFd::as_raw_fd).ok_or_else(|| self.is_closed().into())
+    }
+
+    /// Return how many records were read from the ring and not kept, by cause.
+    ///
+    /// ``records_dropped``: for want of room; ``records_too_short``: of a size that no record has. What did not occur
+    /// is left out. What programs could not write to the ring, they have to count themselves.
+    fn losses<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let (dropped, too_short) = py.detach(|| self.shared.lock().held.losses());
+        let losses = PyDict::new(py);
+        for (cause, count) in [("records_dropped", dropped), ("records_too_short", too_short)] {
+            if count > 0 {
+                losses.set_item(cause, count)?;
+            }
+        }
+        Ok(losses)
     }
 
     /// Whether it has been closed.
@@ -211,13 +264,17 @@ impl RingBuffer {
     }
 
     fn __repr__(&self) -> String {
-        format!("<RingBuffer {} record={} bytes>", self.name, self.shared.record_size)
+        format!("<RingBuffer {} record={} bytes>", self.name, self.layout.size())
     }
 }
 
 impl RingBuffer {
     fn end(&self) {
-        self.shared.lock().closed = true;
+        let mut state = self.shared.lock();
+        state.closed = true;
+        // Who waits for the descriptor finds the end then.
+        state.tell();
+        drop(state);
         self.shared.changed.notify_all();
         event::signal(self.stop.as_fd());
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -225,7 +282,8 @@ impl RingBuffer {
             // It can only have panicked, and has nothing left to say then.
             let _ = thread.join();
         }
-        self.shared.lock().records = Vec::new();
+        let mut state = self.shared.lock();
+        drop((state.held.take(), state.ring.take()));
     }
 }
 

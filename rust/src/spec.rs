@@ -3,13 +3,14 @@
 use std::{
     collections::HashMap,
     panic::{self, AssertUnwindSafe},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use aya_obj::{
-    EbpfSectionKind, Map as ObjectMap, ProgramSection,
+    EbpfSectionKind, Map as ObjectMap,
     generated::{BPF_F_MMAPABLE, BPF_F_RDONLY_PROG, bpf_map_type},
+    maps::PinningType,
 };
 use pyo3::{prelude::*, types::PyDict};
 
@@ -22,6 +23,7 @@ use crate::{
     map::{MapFacts, bytes_of},
     object::Object,
     prebuilt,
+    sections::{self, Meant},
     sys::file::Contents,
 };
 
@@ -40,6 +42,8 @@ pub(crate) struct ObjectSpec {
 pub(crate) struct Parsed {
     pub(crate) elf: aya_obj::Object,
     pub(crate) maps: HashMap<String, MapFacts>,
+    /// What the programs in sections that go by another name are.
+    pub(crate) meant: Vec<Meant>,
     /// Layouts of the globals by name.
     globals: HashMap<String, Layout>,
 }
@@ -58,6 +62,8 @@ impl ObjectSpec {
             errno: None,
         };
         // aya-obj trusts some of what it reads; a corrupt file must end as an error all the same.
+        let renamed = sections::rename_unknown(data);
+        let (data, meant) = renamed.as_ref().map_or((data, &[][..]), |(data, meant)| (data, meant));
         let parsed = panic::catch_unwind(AssertUnwindSafe(|| aya_obj::Object::parse(data)));
         let elf = match parsed {
             Ok(Ok(elf)) => elf,
@@ -70,7 +76,8 @@ impl ObjectSpec {
         let mut globals = btf.as_deref().map(global_layouts).unwrap_or_default();
         // To BTF, maps are variables too.
         globals.retain(|variable, _| !elf.maps.contains_key(variable));
-        Ok(Self { name: name.to_owned(), inner: Mutex::new(Parsed { elf, maps, globals }) })
+        let parsed = Parsed { elf, maps, meant: meant.to_vec(), globals };
+        Ok(Self { name: name.to_owned(), inner: Mutex::new(parsed) })
     }
 
     fn edit_map(&self, name: &str, edit: impl FnOnce(&mut MapFacts)) -> Result<(), Error> {
@@ -123,8 +130,10 @@ impl ObjectSpec {
     #[getter]
     fn programs<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let programs = PyDict::new(py);
-        for (name, program) in &self.lock().elf.programs {
-            programs.set_item(name, kind_name(&program.section))?;
+        let parsed = self.lock();
+        for (name, program) in &parsed.elf.programs {
+            let (kind, _) = load::kind_of(program, &parsed.meant);
+            programs.set_item(name, kind.map_or("other", |kind| kind.name))?;
         }
         Ok(programs)
     }
@@ -167,6 +176,14 @@ impl ObjectSpec {
         Ok(self.edit_map(map, |facts| facts.max_entries = max_entries)?)
     }
 
+    /// Let a map be one with that of other processes which has the name `path` in a BPF file system.
+    ///
+    /// Where there is no map of that name yet, loading makes it and pins it there; it stays until its name is
+    /// removed.
+    fn pin_map(&self, map: &str, path: PathBuf) -> PyResult<()> {
+        Ok(self.edit_map(map, |facts| facts.pin = Some(path))?)
+    }
+
     /// Replace a map that no program will use with the smallest that the kernel accepts.
     ///
     /// Programs name their maps whether they reach them or not; a map type that this kernel lacks would keep them
@@ -195,8 +212,9 @@ impl ObjectSpec {
 
     /// Put the object into the kernel.
     ///
-    /// `programs` names the programs to load, each with the function that it is for where its type wants to know
-    /// (fentry, fexit), else with ``None``. Nothing stays behind in the kernel if one of them is refused.
+    /// `programs` names the programs to load at once, each with the target that it is for where its kind wants to
+    /// know (fentry, fexit, `fmod_ret`, lsm, btf tracepoint), else with ``None``; others can be loaded later, with
+    /// :meth:`Object.load_program`. Nothing stays behind in the kernel if one of them is refused.
     #[expect(clippy::needless_pass_by_value, reason = "arguments from Python are owned")]
     fn load(&self, py: Python<'_>, programs: HashMap<String, Option<String>>) -> PyResult<Object> {
         let parsed = self.lock().clone();
@@ -211,23 +229,6 @@ impl ObjectSpec {
 
     fn __repr__(&self) -> String {
         format!("<ObjectSpec {}>", self.name)
-    }
-}
-
-/// Return the field's word for what a section's programs are attached to.
-pub(crate) fn kind_name(section: &ProgramSection) -> &'static str {
-    match section {
-        ProgramSection::KProbe => "kprobe",
-        ProgramSection::KRetProbe => "kretprobe",
-        ProgramSection::UProbe { .. } => "uprobe",
-        ProgramSection::URetProbe { .. } => "uretprobe",
-        ProgramSection::TracePoint => "tracepoint",
-        ProgramSection::RawTracePoint => "raw tracepoint",
-        ProgramSection::BtfTracePoint => "btf tracepoint",
-        ProgramSection::FEntry { .. } => "fentry",
-        ProgramSection::FExit { .. } => "fexit",
-        ProgramSection::PerfEvent => "perf event",
-        _ => "other",
     }
 }
 
@@ -266,6 +267,7 @@ fn map_facts(name: &str, map: &ObjectMap, btf: Option<&Arc<Btf>>) -> MapFacts {
         types,
         key: layout(types.map(|(key, _)| key), key_size),
         value: layout(types.map(|(_, value)| value), value_size),
+        pin: matches!(map.pinning(), PinningType::ByName).then(|| Path::new("/sys/fs/bpf").join(name)),
         described: MapTypes::of(name, map, btf),
     }
 }

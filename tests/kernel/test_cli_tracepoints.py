@@ -16,7 +16,7 @@ import pytest
 
 from rtrace.cli.trace import GREETING
 from rtrace.trace import Trace
-from rtrace.tracepoints import format_text, tracepoints
+from rtrace.tracefs import format_text, tracepoints
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

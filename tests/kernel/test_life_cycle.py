@@ -77,6 +77,18 @@ def test_an_exception_detaches() -> None:
     assert kernel_objects.left_behind(before) == {}
 
 
+def test_what_is_closed_leaves_nothing_even_while_it_is_referred_to() -> None:
+    """As a notebook's variables do: memory shared with the kernel must not wait for the last reference."""
+    before = kernel_objects.survey()
+    calls = rtrace.vfsreadlat(records=True)
+    events = rtrace.tracepoint_events("syscalls:sys_enter_read")
+    for measurement in (calls, events):
+        measurement.close()
+    assert kernel_objects.left_behind(before) == {}
+    assert calls.closed
+    assert events.closed
+
+
 def test_an_interpreter_that_ends_leaves_nothing() -> None:
     before = kernel_objects.survey()
     status, complaints = Child("sys.exit(0)").end()

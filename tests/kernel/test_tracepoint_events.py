@@ -13,7 +13,7 @@ import pytest
 
 import rtrace
 from rtrace.errors import ClosedError, TargetNotFoundError
-from rtrace.tracepoints import tracepoints
+from rtrace.tracefs import tracepoints
 
 # A system call that nothing makes by itself, and cheap.
 HIT = "syscalls:sys_enter_getppid"

@@ -230,6 +230,27 @@ def test_html_of_odd_shapes(slots: dict[int, int]) -> None:
     assert not re.search(r'="[^"]*\b(nan|inf)\b', html)
 
 
+def test_html_marks_buckets_and_not_points() -> None:
+    html = make({0: 50, 2: 40, 5: 10})._repr_html_()
+    assert "<title>p50: 0 to 2 µs</title>" in html
+    assert "<title>p99: 32 to 64 µs</title>" in html
+
+
+def test_html_follows_the_theme_of_the_notebook_before_that_of_the_system() -> None:
+    """A light page on a dark system: only where the page has no theme of its own is the system asked."""
+    style = make({0: 1})._repr_html_().partition("</style>")[0]
+    assert "--rtrace-bar: var(--jp-brand-color1, var(--vscode-charts-blue, var(--rtrace-blue)))" in style
+    dark = style.partition("prefers-color-scheme: dark")[2].partition("}")[0]
+    assert "--rtrace-blue" in dark
+    assert "--rtrace-bar" not in dark
+
+
+def test_without_html_the_bars_are_shown() -> None:
+    hist = make({0: 1})
+    assert hist._repr_mimebundle_(include=None, exclude=None) == {"text/plain": str(hist)}
+    assert make({})._repr_mimebundle_() == {"text/plain": repr(make({}))}
+
+
 def test_html_limits_groups() -> None:
     page = Balance(split({pid: {1: 1} for pid in range(100, 125)}, by="pid")._repr_html_())
     assert "and 15 more" in page.text
@@ -275,6 +296,28 @@ class TestPlot:
 
     def test_empty(self) -> None:
         assert "no calls were counted" in [text.get_text() for text in make({}).plot().texts]
+        assert "no calls were counted" in [text.get_text() for text in make({}).plot_comparison(make({})).texts]
+
+    def test_comparison_is_in_percent(self) -> None:
+        before, after = make({1: 30, 3: 10}), make({3: 1, 7: 1}, losses={"returns_missed": 2})
+        ax = before.plot_comparison(after, labels=("$before$", "after"))
+        assert heights(ax) == [75, 0, 25, 0, 0, 0, 0, 0, 0, 50, 0, 0, 0, 50]
+        assert ax.get_ylabel() == "share of the calls (%)"
+        assert ax.get_xlabel() == "latency (log2 buckets of µs)"
+        assert ax.get_title() == "latency of vfs_read\nafter: lost: 2 calls (2 returns missed)"
+        legend = ax.get_legend()
+        assert legend is not None
+        assert [text.get_text() for text in legend.get_texts()] == [
+            r"\$before\$: 40 calls, p50 2 to 4 µs", "after: 2 calls, p50 8 to 16 µs",
+        ]  # fmt: skip
+        # Told apart by more than their colour.
+        assert {bar.get_hatch() for container in ax.containers for bar in container} == {"", "///"}
+        ax.figure.canvas.draw()
+
+    def test_comparison_with_nothing_and_of_two_units(self) -> None:
+        assert heights(make({1: 5}).plot_comparison(make({}))) == [100, 0]
+        with pytest.raises(ValueError, match="one is in us, the other in ms"):
+            make({1: 5}).plot_comparison(make({1: 5}, unit="ms"))
 
 
 @pytest.mark.parametrize(("method", "package"), [("plot", "matplotlib.pyplot"), ("to_pandas", "pandas")])

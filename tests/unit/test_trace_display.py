@@ -155,6 +155,12 @@ class TestHtml:
         assert not page.open
         assert re.findall(r'<td class="number">([\d.]+)</td></tr>', html) == ["1.999", "4000.000", "2.000"]
 
+    def test_latencies_have_percentiles_and_bars(self) -> None:
+        html = block_trace()._repr_html_()
+        assert "latency: mean" in html
+        assert "<title>p90, p99: 2.05 to 4.1 ms</title>" in html
+        assert "<svg" not in Trace(records=np.zeros(1, [("ts_ns", "u8")]), target="a:b")._repr_html_()
+
     def test_first_and_last(self) -> None:
         rows = [(place * 10**9, *ROWS[0][1:]) for place in range(100)]
         html = block_trace(rows)._repr_html_()
@@ -162,6 +168,9 @@ class TestHtml:
         assert all(f">{second}.000000<" in html for second in (0, 9, 95, 99))
         assert not any(f">{second}.000000<" in html for second in (10, 94))
         assert "more …" not in Page(block_trace(rows[:16])._repr_html_()).text
+
+    def test_without_html_the_table_is_shown(self) -> None:
+        assert block_trace()._repr_mimebundle_() == {"text/plain": str(block_trace())}
 
     def test_empty(self) -> None:
         assert "No events were recorded." in Page(block_trace([])._repr_html_()).text
@@ -215,6 +224,16 @@ class TestPlot:
         values, edges, _ = ax.patches[0].get_data()
         assert round(float((values * np.diff(edges)).sum())) == 500
         ax.figure.savefig(io.BytesIO())
+
+    def test_kind(self) -> None:
+        ax: Any = block_trace().plot(kind="rate")
+        assert ax.get_ylabel() == "events per second"
+        assert block_trace().plot(kind="latency").get_ylabel() == "latency (ns to s, log2 scale)"
+        without = Trace(records=np.zeros(1, [("ts_ns", "u8")]), target="a:b")
+        with pytest.raises(ValueError, match="no column `latency_ns`"):
+            without.plot(kind="latency")
+        with pytest.raises(ValueError, match="kind is 'rate' or 'latency'"):
+            without.plot(kind="pie")  # type: ignore[arg-type]
 
     @settings(deadline=None, max_examples=20)
     @given(rows=st.lists(st.tuples(st.integers(0, 2**64 - 1), st.integers(-(2**63), 2**63 - 1)), max_size=3))

@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 
+from tests.vm import modules
 from tests.vm.errors import HarnessError, KernelUnavailableError
 from tests.vm.guest import CHECKOUT, Outcome, Settings, run_guest
 from tests.vm.kernels import KernelSpec, load_specs
@@ -88,6 +89,7 @@ def run_one(spec: KernelSpec, command: list[str], settings: Settings, *, refresh
     started = time.monotonic()
     try:
         kernel = spec.fetch(refresh=refresh)
+        module = modules.build(spec, kernel)
     except KernelUnavailableError as error:
         complain(error)
         required = kernels_required()
@@ -95,7 +97,7 @@ def run_one(spec: KernelSpec, command: list[str], settings: Settings, *, refresh
         return Outcome(spec.key, "-", result, int(required), None, time.monotonic() - started)
     if not boot:
         return Outcome(spec.key, kernel.release, "fetched", 0, None, time.monotonic() - started)
-    return run_guest(kernel, command, settings)
+    return run_guest(kernel, command, settings, module)
 
 
 def list_kernels(specs: list[KernelSpec]) -> int:

@@ -78,10 +78,11 @@ class Outcome:
     """Folder with the console log and RTRACE_VM_OUT, kept unless there is nothing to see in it."""
 
 
-def run_guest(kernel: Kernel, command: list[str], settings: Settings) -> Outcome:
+def run_guest(kernel: Kernel, command: list[str], settings: Settings, module: Path | None = None) -> Outcome:
     """Boot `kernel`, run `command` in the checkout as root, and wait for the end.
 
-    Output is streamed to stdout as it comes. Nothing is written to the host but the run folder in the cache.
+    The command finds the test module, if there is one for this kernel, by RTRACE_VM_MODULE. Output is streamed to
+    stdout as it comes. Nothing is written to the host but the run folder in the cache.
 
     Returns
     -------
@@ -92,7 +93,7 @@ def run_guest(kernel: Kernel, command: list[str], settings: Settings) -> Outcome
     runs.mkdir(parents=True, exist_ok=True)
     run = Path(tempfile.mkdtemp(prefix=f"{kernel.key}-", dir=runs))
     (run / "out").mkdir()
-    (run / "guest.sh").write_text(guest_script(kernel, command, run))
+    (run / "guest.sh").write_text(guest_script(kernel, command, run, module))
     started = time.monotonic()
     with Console(kernel.key, run / "console.log") as console:
         timed_out = _boot(virtme_command(kernel, run, settings), run, console, settings.timeout)
@@ -115,7 +116,7 @@ def run_guest(kernel: Kernel, command: list[str], settings: Settings) -> Outcome
     return Outcome(kernel.key, release, result, status, boot_seconds, seconds, kept)
 
 
-def guest_script(kernel: Kernel, command: list[str], run: Path) -> str:
+def guest_script(kernel: Kernel, command: list[str], run: Path, module: Path | None = None) -> str:
     """Write the shell script that the guest runs as root."""
     inherited = {
         name: value for name, value in os.environ.items() if name.startswith(("RTRACE_", "PYTEST_", "NO_COLOR"))
@@ -133,6 +134,8 @@ def guest_script(kernel: Kernel, command: list[str], run: Path) -> str:
         "RTRACE_VM_OUT": str(run / "out"),
         "USER": "root",
     }
+    if module is not None:
+        environment["RTRACE_VM_MODULE"] = str(module)
     # The tmpfs on /tmp must not hide what the command needs, should that be there.
     needed = {CHECKOUT, Path(sys.prefix), Path(sys.base_prefix), cache_folder()}
     below_tmp = sorted(path for path in needed if path.is_relative_to("/tmp"))  # noqa: S108

@@ -52,6 +52,8 @@ class KernelSpec:
     parts: str
     keyring: str
     suites: tuple[str, ...]
+    kbuild: str | None
+    """Package with what builds modules for it, where the test module is wanted."""
 
     def cached(self) -> Kernel | None:
         """Give the kernel if the cache has it, without asking apt; None if not, or if its suites were edited since."""
@@ -146,7 +148,9 @@ def load_specs(keys: list[str] | None = None) -> list[KernelSpec]:
     """
     table = tomllib.loads(TABLE.read_text())
     known = {
-        key: KernelSpec(key, table["package"], table["parts"], table["keyring"], tuple(entry["suites"]))
+        key: KernelSpec(
+            key, table["package"], table["parts"], table["keyring"], tuple(entry["suites"]), entry.get("kbuild")
+        )
         for key, entry in table["kernel"].items()
     }
     for key in keys or ():

@@ -33,6 +33,13 @@ impl Entry {
         Self(address)
     }
 
+    /// Take an entry that a program has made itself.
+    #[inline(always)]
+    pub fn of<T>(made: &T) -> Self {
+        // The helpers read it behind the compiler's back; `new` lets its address out, so it is in memory by then.
+        Self::new(core::ptr::from_ref(made).cast_mut().cast())
+    }
+
     /// Read `size` bytes at `offset` to `to`; zeros where that fails.
     ///
     /// # Safety

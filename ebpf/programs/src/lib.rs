@@ -10,6 +10,7 @@ pub mod device;
 pub mod entry;
 pub mod filter;
 pub mod frame;
+pub mod request;
 pub mod ring;
 pub mod task_storage;
 pub mod tasks;

@@ -11,15 +11,15 @@ use aya_ebpf::{
     programs::{RawTracePointContext, TracePointContext},
 };
 use rtrace_common::{
-    entry::{ALTERNATIVES, CONDITIONS, Condition, SEGMENTS, Segment},
+    entry::{ALTERNATIVES, CONDITIONS, Condition, SEGMENTS, Segment, source},
     tracepoint_latency::{
-        Begun, KEY_PARTS, Key, KeyPart, LatencyHeader, LatencyLosses, LatencyObserved, MAX_CARRIED, PointerCheck,
+        Begun, KEY_PARTS, Key, KeyPart, LatencyHeader, LatencyLosses, LatencyObserved, MAX_CARRIED, RequestLayout,
     },
 };
 use rtrace_programs::{
     count, cpu, element,
     entry::Entry,
-    filter, now_ns, part, ring,
+    filter, now_ns, part, request, ring,
     tasks::{Task, is_target},
 };
 
@@ -32,16 +32,20 @@ static MIN_LATENCY_NS: Global<u64> = Global::new(0);
 static START_KEY: Global<[KeyPart; KEY_PARTS]> = Global::new([KeyPart::NONE; KEY_PARTS]);
 #[unsafe(no_mangle)]
 static END_KEY: Global<[KeyPart; KEY_PARTS]> = Global::new([KeyPart::NONE; KEY_PARTS]);
-/// Whether the key is a pointer that the raw tracepoint of the same name passes, instead of fields.
-#[unsafe(no_mangle)]
-static KEY_IS_POINTER: Global<u32> = Global::new(0);
-/// Which argument of the raw tracepoints that pointer is.
+/// Which argument of the start's raw tracepoint is the request: before Linux 5.11 the second, then the first.
 #[unsafe(no_mangle)]
 static START_ARGUMENT: Global<u32> = Global::new(0);
 #[unsafe(no_mangle)]
-static END_ARGUMENT: Global<u32> = Global::new(0);
-#[unsafe(no_mangle)]
-static POINTER_CHECK: Global<PointerCheck> = Global::new(PointerCheck { behind: 0, entries: [0; 2], size: 0 });
+static REQUEST_LAYOUT: Global<RequestLayout> = Global::new(RequestLayout {
+    sector: 0,
+    data_len: 0,
+    flags: 0,
+    to_disk: 0,
+    queue_to_disk: 0,
+    major: 0,
+    first_minor: 0,
+    flag_bits: [0; 8],
+});
 /// Fields of the start's entry to carry to the end.
 #[unsafe(no_mangle)]
 static START_SEGMENTS: Global<[Segment; SEGMENTS]> = Global::new([Segment::NONE; SEGMENTS]);
@@ -59,9 +63,6 @@ static WAKEUP_BYTES: Global<u64> = Global::new(0);
 
 #[btf_map]
 static STARTS: HashMap<Key, Begun, 16384> = HashMap::new();
-/// The pointers that the raw tracepoints have just passed on this CPU: of a start, of an end.
-#[btf_map]
-static POINTERS: PerCpuArray<[u64; 2], 1> = PerCpuArray::new();
 /// A start in the making: too large for the stack beside everything else.
 #[btf_map]
 static SCRATCH: PerCpuArray<Begun, 1> = PerCpuArray::new();
@@ -85,34 +86,26 @@ fn tplat_end(ctx: TracePointContext) -> u32 {
     0
 }
 
-/// Runs before `tplat_start`, at the same hit, on the same CPU, with preemption off.
-#[raw_tracepoint(tracepoint = "tplat_start")]
-fn tplat_raw_start(ctx: RawTracePointContext) -> i32 {
-    remember_pointer(0, argument(&ctx, &START_ARGUMENT));
+/// Start of a request to a disk, see [`request`].
+#[raw_tracepoint(tracepoint = "block_rq_issue")]
+fn tplat_rq_start(ctx: RawTracePointContext) -> i32 {
+    // The verifier wants offsets into the context as constants.
+    let begun = if START_ARGUMENT.load() == 0 { ctx.arg(0) } else { ctx.arg(1) };
+    let entry = request::entry_of(begun, 0, &REQUEST_LAYOUT);
+    start(Entry::of(&entry));
     0
 }
 
-#[raw_tracepoint(tracepoint = "tplat_end")]
-fn tplat_raw_end(ctx: RawTracePointContext) -> i32 {
-    remember_pointer(1, argument(&ctx, &END_ARGUMENT));
+#[raw_tracepoint(tracepoint = "block_rq_complete")]
+fn tplat_rq_end(ctx: RawTracePointContext) -> i32 {
+    let (ended, error, bytes): (u64, i32, u32) = (ctx.arg(0), ctx.arg(1), ctx.arg(2));
+    let entry = request::entry_of(ended, error, &REQUEST_LAYOUT);
+    if bytes < entry.bytes {
+        count(&OBSERVED, |observed| &mut observed.partial_ends, 1);
+        return 0;
+    }
+    end(Entry::of(&entry));
     0
-}
-
-/// The verifier wants offsets into the context as constants, so the few that there are stand here.
-#[inline(always)]
-fn argument(ctx: &RawTracePointContext, which: &Global<u32>) -> u64 {
-    match which.load() {
-        0 => ctx.arg(0),
-        _ => ctx.arg(1),
-    }
-}
-
-#[inline(always)]
-fn remember_pointer(side: usize, pointer: u64) {
-    if let Some(pointers) = POINTERS.get_ptr_mut(0) {
-        // SAFETY: this CPU's own value.
-        unsafe { (*pointers)[side] = pointer };
-    }
 }
 
 #[inline(always)]
@@ -123,11 +116,8 @@ fn start(entry: Entry) {
         count(&OBSERVED, |observed| &mut observed.filtered, 1);
         return;
     }
+    let key = key_of(entry, &START_KEY, task);
     let Some(begun) = SCRATCH.get_ptr_mut(0) else { return };
-    let Some(key) = key_of(entry, &START_KEY, 0) else {
-        count(&LOSSES, |losses| &mut losses.keys_mismatched, 1);
-        return;
-    };
     // SAFETY: this CPU's own value; tracepoint programs are not preempted, and the segments fit what is carried.
     unsafe {
         (*begun).pid = task.pid;
@@ -151,10 +141,7 @@ fn start(entry: Entry) {
 fn end(entry: Entry) {
     let ended_ns = now_ns();
     count(&OBSERVED, |observed| &mut observed.ends, 1);
-    let Some(key) = key_of(entry, &END_KEY, 1) else {
-        count(&LOSSES, |losses| &mut losses.keys_mismatched, 1);
-        return;
-    };
+    let key = key_of(entry, &END_KEY, Task::current());
     let Some(begun) = STARTS.get_ptr(key) else {
         count(&OBSERVED, |observed| &mut observed.ends_unmatched, 1);
         return;
@@ -204,41 +191,16 @@ unsafe fn record(entry: Entry, begun: *const Begun, ts_ns: u64, latency_ns: u64)
 }
 
 #[inline(always)]
-fn key_of(entry: Entry, parts: &'static Global<[KeyPart; KEY_PARTS]>, side: usize) -> Option<Key> {
+fn key_of(entry: Entry, parts: &'static Global<[KeyPart; KEY_PARTS]>, task: Task) -> Key {
     let mut key = Key::default();
-    if KEY_IS_POINTER.load() != 0 {
-        key[0] = take_pointer(entry, side)?;
-        return Some(key);
-    }
     for (index, value) in key.iter_mut().enumerate() {
         let one = element(parts, index);
-        let size = part!(one, size);
-        if size == 0 {
-            break;
-        }
-        *value = entry.integer(u64::from(part!(one, offset)), size, part!(one, signed) != 0);
+        *value = match part!(one, source) {
+            source::NONE => break,
+            source::TID => u64::from(task.tid),
+            source::CPU => u64::from(cpu()),
+            _ => entry.integer(u64::from(part!(one, offset)), part!(one, size), part!(one, signed) != 0),
+        };
     }
-    Some(key)
-}
-
-/// Take the pointer that the raw tracepoint has just passed on this CPU.
-///
-/// The raw program runs first because it is attached first, unless somebody else had the tracepoint in use already.
-/// Then the pointer would be the previous hit's: what lies behind it tells.
-#[inline(always)]
-fn take_pointer(entry: Entry, side: usize) -> Option<u64> {
-    let pointers = POINTERS.get_ptr_mut(0)?;
-    // SAFETY: this CPU's own value.
-    let pointer = core::mem::take(unsafe { &mut (*pointers)[side] });
-    if pointer == 0 {
-        return None;
-    }
-    let check = POINTER_CHECK.load();
-    if check.size == 0 {
-        return Some(pointer);
-    }
-    let told = entry.integer(u64::from(check.entries[side]), check.size as u8, false);
-    let found = Entry::at(pointer).integer(u64::from(check.behind), check.size as u8, false);
-    // The kernel shows 0 where there is no such number.
-    if told == found || told == 0 { Some(pointer) } else { None }
+    key
 }

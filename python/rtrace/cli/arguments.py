@@ -49,10 +49,10 @@ def add_task_options(parser: argparse.ArgumentParser) -> None:
 
 def check_name(target: str) -> None:
     """Refuse what is not the name of a tracepoint."""
-    from rtrace import tracepoints  # noqa: PLC0415  # not for a command line that is wrong
+    from rtrace import tracefs  # noqa: PLC0415  # not for a command line that is wrong
 
     try:
-        tracepoints.split(target)
+        tracefs.split(target)
     except ValueError as error:
         hint = "`rtrace list PATTERN` lists the kernel's tracepoints"
         raise CommandError(str(error), hint=hint, exit_code=2) from error

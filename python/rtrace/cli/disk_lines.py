@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from rtrace.cli.event_lines import boot_time
-from rtrace.display.trace_cells import printable
+from rtrace.display.wording import printable
 
 if TYPE_CHECKING:
     from rtrace.trace import Trace

@@ -10,8 +10,9 @@ often a thread of the kernel that writes pages back, which -p, -t and --cgroup
 then leave out.
 
 What tells requests under way apart (--key):
+  request     the kernel's own pointer: exact; the default where the kernel
+              describes its structs (BTF)
   dev,sector  disk and place; flushes all have sector 0 and may be confused
-  request     the kernel's own pointer: exact, needs BTF
   dev         the disk alone: of requests under way together, the last one
 
 --json and --csv print all that is known, numbers as they are; -o keeps it for
@@ -21,7 +22,7 @@ Examples
 --------
 rtrace disksnoop
 rtrace disksnoop -v -d 10 --min-latency 5ms
-rtrace disksnoop --key request --filter 'rwbs ~ "W*" and bytes >= 65536'
+rtrace disksnoop --filter 'rwbs ~ "W*" and bytes >= 65536'
 rtrace disksnoop -d 60 -o disk.npz
 rtrace report disk.npz --histogram latency_ns --by rwbs
 """
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from rtrace.shapes.recording import Recording
     from rtrace.trace import Trace
 
-KEYS = ("dev,sector", "request", "dev")
+KEYS = ("request", "dev,sector", "dev")
 
 
 def main(words: list[str]) -> int:
@@ -46,17 +47,18 @@ def main(words: list[str]) -> int:
     add = parser.add_argument
     add_options(parser)
     add("--min-latency", type=seconds, metavar="TIME", help="only requests at least so long: 0.001, 1ms")
-    add("--key", choices=KEYS, default=KEYS[0], metavar="KEY", help=f"{', '.join(KEYS[1:])} or {KEYS[0]} (the default)")
+    add("--key", choices=KEYS, metavar="KEY", help=f"what tells requests apart: {' or '.join(KEYS)}")
     add("-v", "--verbose", action="store_true", help="show the disk and the thread as well")
     arguments = parser.parse_args(words)
     check_file(parser, arguments.output)
     from rtrace.tools import disksnoop  # noqa: PLC0415  # not for a wrong command line
 
     options = {name: getattr(arguments, name) for name in ("filter", "min_latency", "pid", "tid", "cgroup")}
-    parts = tuple(arguments.key.split(","))
+    parts = arguments.key and arguments.key.split(",")
+    key = tuple(parts) if parts and len(parts) > 1 else arguments.key
 
     def attach() -> Recording:
-        recording: Recording = disksnoop.disksnoop(key=parts if len(parts) > 1 else parts[0], **options)
+        recording: Recording = disksnoop.disksnoop(key=key, **options)
         return recording
 
     def make_table(_: Trace) -> Lines:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from rtrace import trace_values
-from rtrace.display.trace_cells import printable
+from rtrace.display.wording import printable
 
 if TYPE_CHECKING:
     import argparse

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rtrace.display.trace_cells import format_lost, printable
+from rtrace.display.trace_cells import format_lost
 from rtrace.display.trace_text import format_trace
+from rtrace.display.wording import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

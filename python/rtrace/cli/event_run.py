@@ -14,9 +14,9 @@ import time
 import warnings
 
 from rtrace.cli.arguments import add_task_options, positive, span
-from rtrace.cli.stop import Stop
 from rtrace.cli.talk import Progress, check_output, tell
 from rtrace.errors import CommandError, LostEventsWarning, RtraceError
+from rtrace.stop import Stop
 
 TYPE_CHECKING = False  # saves the import of typing
 if TYPE_CHECKING:

@@ -6,9 +6,10 @@ CPU of its end, the time between the two, then the fields. --histogram instead
 counts the times and prints at the end how they are distributed.
 
 The key is up to 4 fields that both tracepoints have and that tell apart what
-is under way; common_pid is the running thread, which is right for system
-calls. For block:block_rq_*, `request` is the kernel's own pointer. A start
-whose key another start takes over before its end came is lost, and counted.
+is under way; tid is the running thread, which is right for system calls, and
+cpu the CPU. For block:block_rq_issue and _complete, `request` is the kernel's
+own pointer. A start whose key another start takes over before its end came is
+lost, and counted.
 
 Filters are decided in the kernel and are about the start; `rtrace trace
 --help` tells how to write them.
@@ -16,10 +17,11 @@ Filters are decided in the kernel and are about the start; `rtrace trace
 Examples
 --------
 rtrace latency block:block_rq_issue block:block_rq_complete --key dev,sector
+rtrace latency irq:softirq_entry irq:softirq_exit --key cpu,vec --histogram
 rtrace latency syscalls:sys_enter_fsync syscalls:sys_exit_fsync \
-  --key common_pid --min-latency 1ms
+  --key tid --min-latency 1ms
 rtrace latency raw_syscalls:sys_enter raw_syscalls:sys_exit \
-  --key common_pid,id -p 181 -d 10 --histogram --by id
+  --key tid,id -p 181 -d 10 --histogram --by id
 """
 
 # ruff: noqa: T201  # printing is what a command does

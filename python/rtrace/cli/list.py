@@ -41,7 +41,7 @@ def main(words: list[str]) -> int:
 
 def find(patterns: list[str]) -> list[str]:
     """Return the tracepoints that match any of the patterns, sorted."""
-    from rtrace.tracepoints import tracepoints  # noqa: PLC0415  # not for a command line that is wrong
+    from rtrace.tracefs import tracepoints  # noqa: PLC0415  # not for a command line that is wrong
 
     wanted: set[str] = set()
     for pattern in patterns:

@@ -9,9 +9,9 @@ import sys
 import time
 
 from rtrace.cli.arguments import add_task_options, positive, seconds, span
-from rtrace.cli.stop import Stop
 from rtrace.cli.talk import Progress, check_output, is_terminal, plain_warnings, say
 from rtrace.errors import CommandError, RtraceError
+from rtrace.stop import Stop
 
 TYPE_CHECKING = False  # saves the import of typing
 if TYPE_CHECKING:

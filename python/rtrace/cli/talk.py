@@ -17,7 +17,7 @@ TYPE_CHECKING = False  # saves the import of typing
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from rtrace.cli.stop import Stop
+    from rtrace.stop import Stop
 
 # Seconds between two updates of the progress line.
 TICK = 0.2

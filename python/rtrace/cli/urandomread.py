@@ -61,7 +61,7 @@ class RandomTable:
     def lines(self, trace: Trace) -> str:
         """Return one line per read."""
         from rtrace.cli.event_lines import boot_time  # noqa: PLC0415  # imports numpy, which is not needed to attach
-        from rtrace.display.trace_cells import printable  # noqa: PLC0415
+        from rtrace.display.wording import printable  # noqa: PLC0415
 
         rows = zip(
             map(boot_time, trace["ts_ns"].tolist()),

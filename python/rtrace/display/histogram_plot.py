@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rtrace.display.wording import format_losses, format_time, percentile_marks, used_slots
+from rtrace.display.wording import format_lost_of, format_time, noun, percentile_marks, used_slots
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes  # type: ignore[import-not-found, unused-ignore]
@@ -25,23 +25,32 @@ def plot_histogram(hist: Histogram, ax: Axes | None = None) -> Axes:
     buckets that contain p50, p90 and p99 are labelled; a split histogram is stacked, largest groups first.
     """
     if ax is None:
-        try:
-            import matplotlib.pyplot as plt  # type: ignore[import-not-found, unused-ignore]  # noqa: PLC0415  # optional, slow
-        except ImportError as error:
-            msg = "plot histogram: matplotlib is not installed (pip install matplotlib)"
-            raise ImportError(msg, name="matplotlib") from error
-        _, ax = plt.subplots(figsize=(8, 4.5), layout="constrained")
+        ax = new_axes("histogram")
     slots = used_slots(hist)
     if slots:
         _bars(hist, slots, ax)
-        _axes(hist, slots, ax)
+        label_buckets(hist, slots, ax)
+        ax.set_ylabel(f"{noun(hist)}s")
+        ax.locator_params(axis="y", integer=True)
+        ax.yaxis.set_major_formatter("{x:,.0f}")
         _marks(hist, slots, ax)
     else:
         ax.set_axis_off()
-        ax.text(0.5, 0.5, "no calls were counted", transform=ax.transAxes, ha="center", va="center")
-    title = f"{hist.target} latency: {hist.total:,} calls" + f" ({hist.mechanism})" * bool(hist.mechanism)
+        ax.text(0.5, 0.5, f"no {noun(hist)}s were counted", transform=ax.transAxes, ha="center", va="center")
+    title = f"{hist.target} latency: {hist.total:,} {noun(hist)}s" + f" ({hist.mechanism})" * bool(hist.mechanism)
     # Losses are part of the result, so they stand in the title where cropping does not take them away.
-    ax.set_title(title + f"\n{format_losses(hist.losses)}" * bool(hist.lost))
+    ax.set_title(title + f"\n{format_lost_of(hist)}" * bool(hist.lost))
+    return ax
+
+
+def new_axes(what: str) -> Axes:
+    """Return the axes of a new figure."""
+    try:
+        import matplotlib.pyplot as plt  # type: ignore[import-not-found, unused-ignore]  # noqa: PLC0415  # optional, slow
+    except ImportError as error:
+        msg = f"plot {what}: matplotlib is not installed (pip install matplotlib)"
+        raise ImportError(msg, name="matplotlib") from error
+    _, ax = plt.subplots(figsize=(8, 4.5), layout="constrained")
     return ax
 
 
@@ -64,15 +73,13 @@ def _bars(hist: Histogram, slots: range, ax: Axes) -> None:
         ax.legend(title=hist.by)
 
 
-def _axes(hist: Histogram, slots: range, ax: Axes) -> None:
+def label_buckets(hist: Histogram, slots: range, ax: Axes) -> None:
+    """Label the edges of the buckets, not more of them than fit."""
     ticks = range(slots.start, slots.stop + 1, (len(slots) + 1) // _MOST_LABELS + 1)
     ax.set_xticks([slot - 0.5 for slot in ticks], [format_time(hist.edges[slot], hist.unit) for slot in ticks])
     # A lone bucket would fill the whole width and look like many.
     ax.set_xlim(slots.start - 0.7, max(slots.stop - 0.3, slots.start + 5.3))
-    ax.set_xlabel("latency (log2 buckets)")
-    ax.set_ylabel("calls")
-    ax.locator_params(axis="y", integer=True)
-    ax.yaxis.set_major_formatter("{x:,.0f}")
+    ax.set_xlabel(f"latency (log2 buckets of {hist.unit.replace('u', 'µ')})")
 
 
 def _marks(hist: Histogram, slots: range, ax: Axes) -> None:
@@ -81,7 +88,8 @@ def _marks(hist: Histogram, slots: range, ax: Axes) -> None:
     # Room for the labels above the tallest bar.
     ax.set_ylim(0, int(hist.counts.max()) * (1.04 + 0.08 * rows))
     for slot, label, row in marks:
-        ax.axvline(slot, color="0.5", linestyle=":", linewidth=1)
+        # All of the bucket: where in it the percentile lies is not known.
+        ax.axvspan(slot - 0.5, slot + 0.5, color="0.5", alpha=0.15, linewidth=0)
         ax.annotate(
             label, (slot, 1), (0, -4 - 14 * row), xycoords=("data", "axes fraction"), textcoords="offset points",
             ha="center", va="top", bbox={"facecolor": ax.get_facecolor(), "edgecolor": "none", "pad": 1},

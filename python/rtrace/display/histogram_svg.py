@@ -6,9 +6,10 @@ import math
 from html import escape
 from typing import TYPE_CHECKING
 
-from rtrace.display.wording import format_range, format_time, percentile_marks, used_slots
+from rtrace.display.wording import format_range, format_time, noun, percentile_marks, used_slots
 
 if TYPE_CHECKING:
+    from rtrace.display.wording import Mark
     from rtrace.histogram import Histogram
 
 _WIDTH, _HEIGHT = 720, 260
@@ -16,14 +17,15 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 32, 26, 40
 _WIDEST_BAR = 64
 _MOST_LABELS = 10
 _MARK_REACH, _MARK_ROW = 64, 14
-# Readable on white and on black alike.
+# For pages that lose the style sheet; readable on white and on black alike.
 _FILL = "#4c8dd6"
 
 
 def histogram_svg(hist: Histogram) -> str:
     """Return the bars from the first to the last bucket in use, with p50, p90 and p99 marked.
 
-    Text and lines take ``currentColor``. Each bar has a tooltip with its range, count and share.
+    A percentile is known to lie in its bucket and no better, so the mark spans the bucket and its tooltip gives the
+    bounds. Text and lines take ``currentColor``. Each bar has a tooltip with its range, count and share.
     """
     slots = used_slots(hist)
     counts = hist.counts.tolist()
@@ -42,24 +44,30 @@ def histogram_svg(hist: Histogram) -> str:
         # At least two pixels: a single slow call is what people look for.
         height = max(counts[slot] * scale, 2) if counts[slot] else 0
         low, high = hist.edges[slot : slot + 2].tolist()
-        tip = f"{format_range(low, high, hist.unit)}: {counts[slot]:,} calls, {counts[slot] / hist.total:.2%}"
+        tip = f"{format_range(low, high, hist.unit)}: {counts[slot]:,} {noun(hist)}s, {counts[slot] / hist.total:.2%}"
         shapes.append(
             f'<rect x="{x(slot) + 1:.1f}" y="{floor - height:.1f}" width="{step - 2:.1f}" height="{height:.1f}" '
-            f'fill="{_FILL}"><title>{escape(tip)}</title></rect>'
+            f'class="bar" fill="{_FILL}"><title>{escape(tip)}</title></rect>'
         )
-    for mark in marks:
-        middle = x(mark.slot) + step / 2
-        y = _TOP + _MARK_ROW * mark.row
-        shapes.append(
-            f'<line x1="{middle:.1f}" x2="{middle:.1f}" y1="{y - 6}" y2="{floor}" stroke="currentColor" '
-            f'stroke-dasharray="2 3"/><text x="{middle:.1f}" y="{y - 11}" text-anchor="middle" '
-            f'font-weight="600">{escape(mark.label)}</text>'
-        )
+    shapes += [_mark(hist, mark, x(mark.slot), step, floor) for mark in marks]
     shapes.append(_axis(hist, slots, step, floor))
-    title = escape(f"latency of {hist.target}, {hist.total:,} calls in log2 buckets")
+    title = escape(f"latency of {hist.target}, {hist.total:,} {noun(hist)}s in log2 buckets")
     return (
         f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" font-size="12" fill="currentColor" '
         f'font-family="system-ui, sans-serif" aria-label="{title}">{"".join(shapes)}</svg>'
+    )
+
+
+def _mark(hist: Histogram, mark: Mark, left: float, step: float, floor: float) -> str:
+    """Draw a bracket over the whole bucket of a percentile, and dotted lines down its edges."""
+    y = _TOP + _MARK_ROW * mark.row
+    low, high = hist.edges[mark.slot : mark.slot + 2].tolist()
+    tip = f"{mark.label.replace(' ', ', ')}: {format_range(low, high, hist.unit)}"
+    return (
+        f'<g><title>{escape(tip)}</title><path d="M{left:.1f} {y}v-5h{step:.1f}v5" fill="none" stroke="currentColor" '
+        f'stroke-width="1.5"/><path d="M{left:.1f} {y}V{floor}M{left + step:.1f} {y}V{floor}" stroke="currentColor" '
+        f'stroke-dasharray="1 4" opacity=".7"/><text x="{left + step / 2:.1f}" y="{y - 9}" text-anchor="middle" '
+        f'font-weight="600">{escape(mark.label)}</text></g>'
     )
 
 
@@ -90,7 +98,9 @@ def _axis(hist: Histogram, slots: range, step: float, floor: float) -> str:
         )
     middle = (_LEFT + right) / 2
     parts.append(
-        f'<text x="{middle:.1f}" y="{floor + 35}" text-anchor="middle" opacity=".75">latency, log2 buckets</text>'
+        f'<text x="{middle:.1f}" y="{floor + 35}" text-anchor="middle" opacity=".8">latency, log2 buckets</text>'
+        f'<text x="14" y="{(_TOP + floor) / 2:.0f}" text-anchor="middle" opacity=".8" '
+        f'transform="rotate(-90 14 {(_TOP + floor) / 2:.0f})">{noun(hist)}s</text>'
     )
     return "".join(parts)
 

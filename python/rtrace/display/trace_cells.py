@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from rtrace import trace_values
-from rtrace.display.wording import format_losses
+from rtrace.display.wording import format_losses, printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,12 +25,15 @@ class Cells(NamedTuple):
     right: bool
 
 
-def column_cells(trace: Trace, name: str, rows: slice) -> Cells:
-    """Write some rows of a column: times in seconds since the first event, other nanoseconds in microseconds."""
+def column_cells(trace: Trace, name: str, rows: slice, first_ns: int | None = None) -> Cells:
+    """Write some rows of a column: times in seconds since the first event, other nanoseconds in microseconds.
+
+    The first event is that of the trace, unless its time is given.
+    """
     facts = trace.fields[name]
     column = trace.records[name][rows]
     if name == "ts_ns":
-        first = trace.records[name].min() if len(trace) else np.uint64(0)
+        first = trace.records[name].min() if len(trace) and first_ns is None else np.uint64(first_ns or 0)
         return Cells("time (s)", [_point(value // 1000, 6) for value in (column - first).tolist()], right=True)
     if facts.unit == _NS and column.ndim == 1 and column.dtype.kind in "iu":
         return Cells(f"{name.removesuffix('_ns')} (us)", [_point(value, 3) for value in column.tolist()], right=True)
@@ -56,11 +59,6 @@ def format_origin(trace: Trace) -> str:
     if not (len(trace) and trace.clock_offset_ns):
         return ""
     return f"time 0 is {str(trace.times.min().astype('datetime64[us]')).replace('T', ' ')} UTC"
-
-
-def printable(text: str) -> str:
-    """Escape what would move the cursor or break a line, as a thread names itself."""
-    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
 def _point(value: int, digits: int) -> str:

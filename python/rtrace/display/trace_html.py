@@ -1,79 +1,90 @@
-"""A trace as HTML for notebooks: its first and last events in a table, losses in plain sight.
-
-Everything is inline and takes the page's own text colour, so it works in light and dark themes and in a saved page.
-"""
+"""A trace as HTML for notebooks: its first and last events in a table, its latencies, losses in plain sight."""
 
 from __future__ import annotations
 
-from html import escape
 from typing import TYPE_CHECKING, Any
 
+from rtrace.display import html_page
+from rtrace.display.histogram_svg import histogram_svg
 from rtrace.display.trace_cells import column_cells, format_lost, format_origin
+from rtrace.display.wording import MARKED_PERCENTILES, format_range, format_time
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
     from numpy.typing import NDArray
 
     from rtrace.trace import Trace
 
 _FIRST_ROWS, _LAST_ROWS = 10, 5
-
-# The class keeps it from touching anything else on the page; the notebook's own table rules are overridden.
-_STYLE = """<style>
-.rtrace-trace { color: inherit; font-size: 13px; line-height: 1.45; }
-.rtrace-trace .wide { overflow-x: auto; }
-.rtrace-trace table { border-collapse: collapse; margin: 6px 0; color: inherit; font-size: inherit; }
-.rtrace-trace tr { background: none; }
-.rtrace-trace th, .rtrace-trace td { background: none; color: inherit; padding: 2px 14px 2px 0; text-align: left;
-  border: 0; border-bottom: 1px solid rgba(128, 128, 128, .35); font-variant-numeric: tabular-nums;
-  white-space: pre; }
-.rtrace-trace th { font-weight: 600; opacity: .75; }
-.rtrace-trace .number { text-align: right; }
-.rtrace-trace .facts td { white-space: normal; overflow-wrap: anywhere; vertical-align: top; }
-.rtrace-trace .lost { border-left: 4px solid #d9822b; background: rgba(217, 130, 43, .15); padding: 4px 10px; }
-.rtrace-trace .note { opacity: .75; }
-.rtrace-trace summary { cursor: pointer; }
-</style>"""
+_LATENCY = "latency_ns"
 
 
 def trace_html(trace: Trace) -> str:
     """Return `trace` as one HTML element; every text from outside is escaped."""
     lasted = f" in {trace.duration:.6g} s, {trace.events_per_second:,.6g} per second" if trace.duration else ""
-    parts = [
-        f'<div class="rtrace-trace">{_STYLE}',
-        f"<div><strong>{escape(trace.target)}</strong>: {_counted(len(trace))}{lasted}</div>",
-    ]
+    parts = [html_page.line(trace.target, f": {_counted(len(trace))}{lasted}")]
     if trace.lost:
-        parts.append(f'<div class="lost" role="alert">{escape(format_lost(trace.losses))}</div>')
+        parts.append(html_page.alert(format_lost(trace.losses)))
     if len(trace):
-        parts += [_events(trace), f'<div class="note">{escape(format_origin(trace))}</div>']
+        parts += [_events(trace), html_page.note(format_origin(trace)), _latencies(trace)]
     else:
         parts.append("<div>No events were recorded.</div>")
-    parts += [_details("columns", _columns(trace)), _details("how it was recorded", _facts(trace))]
-    return "\n".join([*parts, "</div>"])
+    parts += [
+        html_page.details("columns", _columns(trace)),
+        html_page.details("how it was recorded", _facts(trace)),
+    ]
+    return html_page.element(parts)
 
 
-def _events(trace: Trace) -> str:
-    """Return the first and last rows, with a line on how many lie between."""
-    total = len(trace)
-    between = total - _FIRST_ROWS - _LAST_ROWS
-    # A line that stands for a single row would save nothing.
-    slices = [slice(total)] if between <= 1 else [slice(_FIRST_ROWS), slice(total - _LAST_ROWS, total)]
+def events_table(trace: Trace, slices: list[slice], first_ns: int | None = None) -> str:
+    """Return some rows of the table, with a line between slices on how many are left out.
+
+    Times count from the first event, or from `first_ns`.
+    """
     heads = ""
     bodies = []
     for rows in slices:
-        columns = [column_cells(trace, name, rows) for name in trace.fields]
+        columns = [column_cells(trace, name, rows, first_ns) for name in trace.fields]
         right = [column.right for column in columns]
-        heads = _row("th", [column.heading for column in columns], right)
-        bodies.append("".join(_row("td", cells, right) for cells in zip(*(c.cells for c in columns), strict=True)))
+        heads = html_page.row("th", [column.heading for column in columns], right)
+        lines = zip(*(column.cells for column in columns), strict=True)
+        bodies.append("".join(html_page.row("td", cells, right) for cells in lines))
+    between = len(trace) - sum(len(range(*rows.indices(len(trace)))) for rows in slices)
     more = f'<tr><td colspan="{len(trace.fields)}">… {between:,} more …</td></tr>'
     return f'<div class="wide"><table><thead>{heads}</thead><tbody>{more.join(bodies)}</tbody></table></div>'
 
 
+def _events(trace: Trace) -> str:
+    """Return the first and last rows."""
+    total = len(trace)
+    # A line that stands for a single row would save nothing.
+    if total - _FIRST_ROWS - _LAST_ROWS <= 1:
+        return events_table(trace, [slice(total)])
+    return events_table(trace, [slice(_FIRST_ROWS), slice(total - _LAST_ROWS, total)])
+
+
+def _latencies(trace: Trace) -> str:
+    """Return the percentiles of a trace of latencies, and its histogram to unfold; nothing if it has none."""
+    if not has_latencies(trace):
+        return ""
+    hist = trace.histogram(_LATENCY)
+    bounds = [format_range(*hist.percentile(p), hist.unit) for p in MARKED_PERCENTILES]
+    heads = ["latency: mean", *(f"p{p}" for p in MARKED_PERCENTILES)]
+    cells = [format_time(hist.mean, hist.unit), *bounds]
+    numbers = html_page.table(heads, [cells], [True] * len(heads))
+    return numbers + html_page.details("latencies as a histogram", histogram_svg(hist))
+
+
+def has_latencies(trace: Trace) -> bool:
+    """Whether there are latencies that a histogram can count."""
+    if _LATENCY not in trace.fields or not len(trace):
+        return False
+    column = trace[_LATENCY]
+    return column.ndim == 1 and column.dtype.kind in "iu" and trace.fields[_LATENCY].unit == "ns" and column.min() >= 0
+
+
 def _columns(trace: Trace) -> str:
     rows = [[name, _type(trace[name]), item.unit, item.description] for name, item in trace.fields.items()]
-    return _texts([["name", "type", "unit", "what"], *rows])
+    return html_page.facts(rows, ["name", "type", "unit", "what"])
 
 
 def _type(column: NDArray[Any]) -> str:
@@ -93,24 +104,8 @@ def _facts(trace: Trace) -> str:
         **{name.replace("_", " "): f"{count:,}" for name, count in trace.observed.items()},
         **{f"option {name}": str(value) for name, value in trace.options.items() if value is not None},
     }
-    return _texts([name, value] for name, value in facts.items() if value)
-
-
-def _texts(rows: Iterable[Sequence[str]]) -> str:
-    return f'<table class="facts"><tbody>{"".join(_row("td", row, [False] * len(row)) for row in rows)}</tbody></table>'
-
-
-def _row(tag: str, texts: Sequence[str], right: Sequence[bool]) -> str:
-    cells = zip(texts, right, strict=True)
-    return f"<tr>{''.join(f'<{tag}{_NUMBER * number}>{escape(text)}</{tag}>' for text, number in cells)}</tr>"
-
-
-_NUMBER = ' class="number"'
+    return html_page.facts([name, value] for name, value in facts.items() if value)
 
 
 def _counted(events: int) -> str:
     return f"{events:,} event{'s' * (events != 1)}"
-
-
-def _details(title: str, inner: str) -> str:
-    return f"<details><summary>{escape(title)}</summary>{inner}</details>"

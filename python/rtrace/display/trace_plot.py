@@ -5,10 +5,11 @@ Latencies are points as long as they can be told apart, and a heat map beyond th
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from rtrace.display.histogram_plot import new_axes
 from rtrace.display.trace_cells import format_lost, format_origin
 from rtrace.display.wording import format_time
 
@@ -26,15 +27,17 @@ _MOST_LABELS = 10
 _MOST_POINTS = 1000
 
 
-def plot_trace(trace: Trace, ax: Axes | None = None) -> Axes:
+def plot_trace(trace: Trace, ax: Axes | None = None, kind: Literal["rate", "latency"] | None = None) -> Axes:
     """Draw `trace` on `ax`, or on a new figure, and return the axes."""
+    drawable = _LATENCY in trace.fields and trace[_LATENCY].ndim == 1 and trace[_LATENCY].dtype.kind in "iu"
+    if kind not in {None, "rate", "latency"}:
+        msg = f"kind is 'rate' or 'latency', not {kind!r}"
+        raise ValueError(msg)
+    if kind == "latency" and not drawable:
+        msg = f"plot latencies of `{trace.target}`: there is no column `{_LATENCY}` of integers"
+        raise ValueError(msg)
     if ax is None:
-        try:
-            import matplotlib.pyplot as plt  # type: ignore[import-not-found, unused-ignore]  # noqa: PLC0415  # optional, slow
-        except ImportError as error:
-            msg = "plot trace: matplotlib is not installed (pip install matplotlib)"
-            raise ImportError(msg, name="matplotlib") from error
-        _, ax = plt.subplots(figsize=(8, 4.5), layout="constrained")
+        ax = new_axes("trace")
     if not len(trace):
         ax.set_axis_off()
         ax.text(0.5, 0.5, "no events were recorded", transform=ax.transAxes, ha="center", va="center")
@@ -43,7 +46,7 @@ def plot_trace(trace: Trace, ax: Axes | None = None) -> Axes:
         seconds = (stamps - stamps.min()) / 1e9
         # At least a moment, so that a single event has a width.
         edges = np.linspace(0, max(float(seconds.max()), 1e-6), _BINS + 1)
-        if _LATENCY in trace.fields and trace[_LATENCY].ndim == 1 and trace[_LATENCY].dtype.kind in "iu":
+        if drawable and kind != "rate":
             _latencies(trace, seconds, edges, ax)
         else:
             _rate(seconds, edges, ax)
@@ -76,7 +79,7 @@ def _latencies(trace: Trace, seconds: NDArray[np.float64], edges: NDArray[np.flo
         _heat_map(seconds, powers, edges, np.linspace(low, high, (high - low) * _STEPS + 1), ax)
     ticks = range(low, high + 1, (high - low) // _MOST_LABELS + 1)
     ax.set_yticks(list(ticks), [format_time(2.0**tick, "ns") for tick in ticks])
-    ax.set_ylabel("latency (log2)")
+    ax.set_ylabel("latency (ns to s, log2 scale)")
 
 
 def _heat_map(

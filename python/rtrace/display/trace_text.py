@@ -5,7 +5,8 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING
 
-from rtrace.display.trace_cells import Cells, column_cells, format_lost, format_origin, printable
+from rtrace.display.trace_cells import Cells, column_cells, format_lost, format_origin
+from rtrace.display.wording import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,6 +40,12 @@ def format_trace(trace: Trace, n: int | None = 20, columns: Sequence[str] | None
     return "\n".join(lines)
 
 
+def format_latest(trace: Trace, first_ns: int, width: int = _WIDTH) -> list[str]:
+    """Return all rows as the lines of a table, with times since `first_ns`, and the columns that fit into `width`."""
+    shown = {name: _cut(column_cells(trace, name, slice(None), first_ns)) for name in trace.fields}
+    return _table(list(_fitting(shown, width).values()))
+
+
 def name_trace(trace: Trace) -> str:
     """Return what ``repr(trace)`` returns."""
     return (
@@ -47,13 +54,13 @@ def name_trace(trace: Trace) -> str:
     )
 
 
-def _fitting(columns: dict[str, Cells]) -> dict[str, Cells]:
+def _fitting(columns: dict[str, Cells], width: int = _WIDTH) -> dict[str, Cells]:
     """Return the columns that fit, in their order."""
 
     def rank(name: str) -> int:
         return _FIRST.index(name) - len(_FIRST) if name in _FIRST else int(name in _LAST)
 
-    room = _WIDTH + len(_GAP)
+    room = width + len(_GAP)
     kept: set[str] = set()
     for name in sorted(columns, key=rank):
         needed = _width(columns[name]) + len(_GAP)

@@ -40,6 +40,17 @@ def format_losses(losses: Mapping[str, int]) -> str:
     return f"lost: {_counted(lost, 'calls')}" + (f" ({causes})" if causes else "")
 
 
+def noun(hist: Histogram) -> str:
+    """Return what a histogram counts, in the singular."""
+    return "event" if hist.mechanism == "tracepoint" else "call"
+
+
+def format_lost_of(hist: Histogram) -> str:
+    """Say how much is missing from a histogram and why."""
+    # The first one is behind the number, whatever the causes are called.
+    return format_losses(hist.losses).replace(" call", f" {noun(hist)}", 1)
+
+
 def format_time(value: float, unit: str) -> str:
     """Write a time with three digits in the unit that suits its size.
 
@@ -68,6 +79,11 @@ def format_range(low: float, high: float, unit: str) -> str:
     if first == "0" or first.split()[1] == last.split()[1]:
         first = first.split()[0]
     return f"{first} to {last}"
+
+
+def printable(text: str) -> str:
+    """Escape what would move the cursor or break a line, as a thread names itself."""
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
 def used_slots(hist: Histogram) -> range:

@@ -13,31 +13,35 @@ from datetime import UTC, datetime
 
 from rtrace.errors import LostEventsWarning
 from rtrace.shapes import mechanisms, targets
-from rtrace.shapes.latency_options import LONGEST, RING_BYTES, Options
-from rtrace.shapes.owner import Owner
+from rtrace.shapes.awaiting import RecordOwner, Snapshots
+from rtrace.shapes.latency_options import RING_BYTES, Options, check_seconds
+from rtrace.shapes.ring_options import MAX_BYTES, RingOptions
 from rtrace.typing_light import overload
 
 TYPE_CHECKING = False  # saves the import of typing
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Iterator
 
     import numpy as np
     from numpy.typing import NDArray
 
+    from rtrace import _rtrace
     from rtrace.errors import RtraceError
     from rtrace.histogram import Histogram, Unit
     from rtrace.shapes.latency_options import GroupBy, Mechanism
+    from rtrace.shapes.ring_options import WhenFull
     from rtrace.shapes.session import Session
 
 
 __all__ = ["FunctionLatency", "function_latency"]
 
 
-class FunctionLatency(Owner):
+class FunctionLatency(RecordOwner):
     """A running measurement of a kernel function; made by :func:`function_latency`.
 
     Attached from its construction on until :meth:`close`. A context manager, and an iterable of one
-    :class:`~rtrace.Histogram` for each interval. Losing the last reference detaches, with a ResourceWarning.
+    :class:`~rtrace.Histogram` for each interval, also an asynchronous one. Losing the last reference detaches, with a
+    ResourceWarning.
 
     Attributes
     ----------
@@ -116,11 +120,18 @@ class FunctionLatency(Owner):
         ValueError
             If it keeps no records.
         """
+        return self._ring().read(timeout)
+
+    def fileno(self) -> int:
+        """Return a descriptor that is readable while records wait; see :meth:`rtrace.Recording.fileno`."""
+        return self._ring().fileno()
+
+    def _ring(self) -> _rtrace.RingBuffer:
         session = self._live()
         if session.ring is None:
             message = f"the measurement of `{self._options.target}` keeps no records: make it with records=True"
             raise ValueError(message)
-        return session.ring.read(timeout)
+        return session.ring
 
     def _read(self) -> Histogram:
         from rtrace.histogram import Histogram  # noqa: PLC0415  # numpy is needed only from here on
@@ -180,6 +191,13 @@ class FunctionLatency(Owner):
                 yield self.snapshot(clear=True)
                 made += 1
 
+    def __aiter__(self) -> AsyncIterator[Histogram]:
+        """Yield one histogram for each interval, until the count is reached or it is closed.
+
+        Leaving the loop does not close it, so that a wait that was cancelled can be taken up again: use ``with``.
+        """
+        return Snapshots(self, self._interval, self._count)
+
     def _release(self) -> None:
         self._session.close()
 
@@ -204,6 +222,9 @@ def function_latency(
     max_groups: int = ...,
     records: bool = ...,
     ring_bytes: int = ...,
+    wakeup_bytes: int | None = ...,
+    max_bytes: int = ...,
+    when_full: WhenFull = ...,
     tool: str = ...,
 ) -> Histogram: ...
 
@@ -225,6 +246,9 @@ def function_latency(
     max_groups: int = ...,
     records: bool = ...,
     ring_bytes: int = ...,
+    wakeup_bytes: int | None = ...,
+    max_bytes: int = ...,
+    when_full: WhenFull = ...,
     tool: str = ...,
 ) -> FunctionLatency: ...
 
@@ -245,6 +269,9 @@ def function_latency(  # noqa: PLR0913  # keyword-only options, each off by defa
     max_groups: int = 1024,
     records: bool = False,
     ring_bytes: int = RING_BYTES,
+    wakeup_bytes: int | None = None,
+    max_bytes: int = MAX_BYTES,
+    when_full: WhenFull = "wait",
     tool: str = "function_latency",
 ) -> Histogram | FunctionLatency:
     """Time a kernel function and count its latencies in a log2 histogram, in the kernel.
@@ -281,8 +308,8 @@ def function_latency(  # noqa: PLR0913  # keyword-only options, each off by defa
         Most histograms when split; calls beyond are counted as lost.
     records
         Whether to keep a record of each call as well, for :meth:`FunctionLatency.read`.
-    ring_bytes
-        Size of the ring buffer for them, a power of two.
+    ring_bytes, wakeup_bytes, max_bytes, when_full
+        How records come from the kernel to you, as for :func:`tracepoint_events`.
     tool
         Name of the result's maker, kept in it.
 
@@ -324,10 +351,8 @@ def function_latency(  # noqa: PLR0913  # keyword-only options, each off by defa
     >>> hist.percentile(99)  # doctest: +SKIP
     Bounds(low=8, high=16)
     """
-    for name, seconds in (("duration", duration), ("interval", interval)):
-        if seconds is not None and not 0 < seconds <= LONGEST:
-            message = f"{name} must be a positive time in seconds, not {seconds!r}"
-            raise ValueError(message)
+    check_seconds("duration", duration)
+    check_seconds("interval", interval)
     if count is not None and count < 1:
         message = f"count must be at least 1, not {count!r}"
         raise ValueError(message)
@@ -340,7 +365,7 @@ def function_latency(  # noqa: PLR0913  # keyword-only options, each off by defa
         by=by,
         max_groups=max_groups,
         records=records,
-        ring_bytes=ring_bytes,
+        ring=RingOptions(ring_bytes=ring_bytes, wakeup_bytes=wakeup_bytes, max_bytes=max_bytes, when_full=when_full),
         tool=tool,
     )
     session = FunctionLatency(options, interval=interval, count=count)

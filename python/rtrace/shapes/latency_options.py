@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
-
 from rtrace.shapes import targets
+from rtrace.shapes.record_plan import MAX_PAYLOAD
+from rtrace.shapes.ring_options import SMALLEST, RingOptions
 
 TYPE_CHECKING = False  # saves the import of typing
 if TYPE_CHECKING:
@@ -23,12 +23,8 @@ UNIT_NS = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
 GROUP_BY = {None: 0, "pid": 1, "tid": 2, "comm": 3, "cpu": 4}
 # Longest that a clock of nanoseconds in 64 bits can count, in seconds: more than 292 years.
 LONGEST = 2**63 / 1e9
-# Smallest ring buffer that the kernel accepts: one page.
-NO_RECORDS = os.sysconf("SC_PAGE_SIZE")
 # Room for 64 thousand calls.
 RING_BYTES = 4 << 20
-# The reader is woken when this part of the ring is full; it also looks by itself.
-WAKEUP_PART = 8
 
 
 class Options:
@@ -41,7 +37,7 @@ class Options:
         "mechanism",
         "min_latency",
         "records",
-        "ring_bytes",
+        "ring",
         "target",
         "tasks",
         "tool",
@@ -59,7 +55,7 @@ class Options:
         by: GroupBy | None = None,
         max_groups: int = 1024,
         records: bool = False,
-        ring_bytes: int = RING_BYTES,
+        ring: RingOptions | None = None,
         device: tuple[int, int] | None = None,
         tool: str = "function_latency",
     ) -> None:
@@ -71,7 +67,7 @@ class Options:
         self.by = by
         self.max_groups = max_groups
         self.records = records
-        self.ring_bytes = ring_bytes
+        self.ring = ring or RingOptions(ring_bytes=RING_BYTES)
         self.device = device
         self.tool = tool
         self._check()
@@ -98,7 +94,6 @@ class Options:
         if not 0 < self.max_groups < 2**24:
             message = f"max_groups must be positive and below {2**24}, not {self.max_groups!r}"
             raise ValueError(message)
-        check_ring_bytes(self.ring_bytes)
 
     def facts(self) -> dict[str, object]:
         """Return the filters that are on, for the result."""
@@ -117,12 +112,22 @@ class Options:
         if self.device is not None:
             targets.set_device(spec, self.device)
         spec.set_global("RECORD_CALLS", int(self.records))
-        spec.set_global("WAKEUP_BYTES", self.ring_bytes // WAKEUP_PART)
-        spec.set_max_entries("EVENTS", self.ring_bytes if self.records else NO_RECORDS)
+        if self.records:
+            self.ring.apply(spec)
+        else:
+            spec.set_max_entries("EVENTS", SMALLEST)
 
 
-def check_ring_bytes(size: int) -> None:
-    """Refuse a size that a ring buffer cannot have."""
-    if not (NO_RECORDS <= size < 2**31 and size & (size - 1) == 0):
-        message = f"ring_bytes must be a power of two, at least {NO_RECORDS}, not {size!r}"
+def check_seconds(name: str, seconds: float | None) -> None:
+    """Refuse a time that cannot pass; None stands for no such time."""
+    if seconds is not None and not 0 < seconds < LONGEST:
+        message = f"{name} must be a positive time in seconds, not {seconds!r}"
         raise ValueError(message)
+
+
+def check_field_bytes(**sizes: int) -> None:
+    """Refuse sizes that a field of a record cannot have."""
+    for name, size in sizes.items():
+        if not 0 < size <= MAX_PAYLOAD or size % 8:
+            message = f"{name} must be a multiple of 8 up to {MAX_PAYLOAD}, not {size!r}"
+            raise ValueError(message)

@@ -112,7 +112,7 @@ def open_session(options: Options, mechanism: str) -> Session:
     with contextlib.ExitStack() as stack:
         stack.callback(loaded.close)
         options.tasks.set_cgroup(loaded)
-        ring = stack.enter_context(loaded.ring_buffer("EVENTS")) if options.records else None
+        ring = stack.enter_context(options.ring.open(loaded)) if options.records else None
         links = way.attach(loaded)
         if storage == "hash":
             links.append(loaded.attach_raw_tracepoint("fnlat_task_exit", "sched_process_exit"))

@@ -9,7 +9,7 @@ from rtrace.errors import ClosedError
 TYPE_CHECKING = False  # saves the import of typing
 if TYPE_CHECKING:
     import types
-    from typing import Self
+    from typing import Any, Self
 
 
 class Owner:
@@ -18,6 +18,8 @@ class Owner:
     def __init__(self, what: str) -> None:
         self._what = what
         self._closed = False
+        # What `live` showed last, also when it was interrupted.
+        self.result: Any = None
 
     def _release(self) -> None:
         """Let go of what is held; called once."""
@@ -34,6 +36,43 @@ class Owner:
         closed, self._closed = getattr(self, "_closed", True), True
         if not closed:
             self._release()
+
+    def live(self, *, interval: float = 0.5, duration: float | None = None) -> Any:
+        """Show it while it runs, in a notebook's output or in place on a terminal, until somebody stops it.
+
+        Calls are shown as their histogram so far; events as the newest of them, their rate, and the histogram of their
+        latencies if they have such. Losses are shown with them. The stop button of the notebook, or Ctrl-C, ends the
+        showing and raises nothing; it stays attached until it is closed. :func:`rtrace.live` shows several together.
+
+        Parameters
+        ----------
+        interval
+            Seconds between two updates.
+        duration
+            Seconds after which it ends by itself; None goes on until it is stopped.
+
+        Returns
+        -------
+        Histogram or Trace
+            All that was seen so far, also if it was stopped early; kept as ``result``. Of a trace the newest million of
+            events; those before count as lost (``events_not_kept``).
+
+        Raises
+        ------
+        ClosedError
+            If it has been closed before.
+        ValueError
+            If a time is not positive.
+
+        Examples
+        --------
+        >>> with rtrace.vfsreadlat() as reads:  # doctest: +SKIP
+        ...     reads.live()
+        """
+        from rtrace.liveview.loop import live  # noqa: PLC0415  # upwards, and only for those who look on
+
+        (result,) = live(self, interval=interval, duration=duration)  # type: ignore[arg-type]  # some are no events
+        return result
 
     @property
     def closed(self) -> bool:

@@ -9,11 +9,11 @@ from datetime import UTC, datetime
 
 from rtrace import _rtrace
 from rtrace.errors import LostEventsWarning
-from rtrace.shapes.owner import Owner
+from rtrace.shapes.awaiting import Batches, RecordOwner
 
 TYPE_CHECKING = False  # saves the import of typing
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
     from typing import Any
 
     import numpy as np
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 __all__ = ["Recording"]
 
 
-class Recording(Owner):
+class Recording(RecordOwner):
     """A running recording; made by :func:`tracepoint_events` and :func:`tracepoint_latency`.
 
-    Attached from its construction on until :meth:`close`. A context manager, and an iterable of batches. Losing the
-    last reference detaches, with a ResourceWarning.
+    Attached from its construction on until :meth:`close`. A context manager, and an iterable of batches, also an
+    asynchronous one: ``async for batch in recording``. Losing the last reference detaches, with a ResourceWarning.
 
     Attributes
     ----------
@@ -92,15 +92,37 @@ class Recording(Owner):
         self._live()
         return self._ring.read(timeout).view(self.dtype)
 
+    def fileno(self) -> int:
+        """Return a descriptor that is readable while records wait to be read.
+
+        For ``select``, ``poll``, ``epoll`` and event loops; nothing is to be read from it but by :meth:`read`. It
+        becomes readable as the ring buffer's reader is woken, or 50 ms after the first record at the latest, and when
+        the recording is closed.
+
+        Raises
+        ------
+        ClosedError
+            If the recording has been closed.
+        """
+        self._live()
+        return self._ring.fileno()
+
     def __iter__(self) -> Iterator[NDArray[np.void]]:
         """Yield batches as they come, without end; close when the loop is left."""
         with self:
             while True:
                 yield self.read()
 
+    def __aiter__(self) -> AsyncIterator[NDArray[np.void]]:
+        """Yield batches as they come, until it is closed.
+
+        Leaving the loop does not close it, so that a wait that was cancelled can be taken up again: use ``with``.
+        """
+        return Batches(self)
+
     def losses(self) -> dict[str, int]:
         """Return how many records are missing so far, by cause; what did not occur is left out."""
-        lost = self._sums("LOSSES")
+        lost = self._sums("LOSSES") | self._ring.losses()
         if not self._options:
             # Hits that the kernel did not run the program for: anybody's, so they count only if all were wanted.
             loaded = self._live()

@@ -63,6 +63,8 @@ class Session:
             lost["entries_missed"] = entered
             # A missed return shows twice: in the kernel's count at once, in ours when its thread calls again.
             lost["returns_missed"] = max(lost["returns_missed"], returned)
+        if self.ring is not None:
+            lost.update(self.ring.losses())
         return {cause: number for cause, number in lost.items() if number}
 
     def observed(self) -> dict[str, int]:

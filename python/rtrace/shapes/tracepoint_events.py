@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import contextlib
 
-from rtrace import _rtrace, tracepoints
+from rtrace import _rtrace, tracefs
 from rtrace.shapes import filters, record_plan, targets
-from rtrace.shapes.latency_options import LONGEST, check_ring_bytes
+from rtrace.shapes.latency_options import check_field_bytes, check_seconds
 from rtrace.shapes.recording import Recording
+from rtrace.shapes.ring_options import MAX_BYTES, RING_BYTES, RingOptions
 from rtrace.typing_light import overload
 
 TYPE_CHECKING = False  # saves the import of typing
@@ -19,16 +20,10 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Sequence
 
+    from rtrace.shapes.ring_options import WhenFull
     from rtrace.trace import Trace
 
 __all__ = ["tracepoint_events"]
-
-# Room for a few hundred thousand small records.
-RING_BYTES = 16 << 20
-# Most that is held for a reader that does not come.
-MAX_BYTES = 256 << 20
-# The reader is woken when this part of the ring is full; it also looks by itself.
-WAKEUP_PART = 8
 
 
 @overload
@@ -44,7 +39,9 @@ def tracepoint_events(
     max_text: int = ...,
     max_array: int = ...,
     ring_bytes: int = ...,
+    wakeup_bytes: int | None = ...,
     max_bytes: int = ...,
+    when_full: WhenFull = ...,
     tool: str = ...,
 ) -> Trace: ...
 
@@ -62,7 +59,9 @@ def tracepoint_events(
     max_text: int = ...,
     max_array: int = ...,
     ring_bytes: int = ...,
+    wakeup_bytes: int | None = ...,
     max_bytes: int = ...,
+    when_full: WhenFull = ...,
     tool: str = ...,
 ) -> Recording: ...
 
@@ -79,7 +78,9 @@ def tracepoint_events(  # noqa: PLR0913  # keyword-only options, each off by def
     max_text: int = 64,
     max_array: int = 64,
     ring_bytes: int = RING_BYTES,
+    wakeup_bytes: int | None = None,
     max_bytes: int = MAX_BYTES,
+    when_full: WhenFull = "wait",
     tool: str = "tracepoint_events",
 ) -> Trace | Recording:
     """Record every hit of a tracepoint, with its fields, as numpy records.
@@ -107,9 +108,16 @@ def tracepoint_events(  # noqa: PLR0913  # keyword-only options, each off by def
     max_array
         Most bytes of an array of any length; ``NAME_bytes`` says how many there were.
     ring_bytes
-        Size of the ring buffer, a power of two.
+        Size of the ring buffer in the kernel, a power of two.
+    wakeup_bytes
+        Wake whoever reads when so many bytes wait in the ring; None means an eighth of it. Records below that come
+        50 ms late at most. 0 wakes for every record, which costs the traced program several microseconds each.
     max_bytes
-        Most bytes that are held for a reader; beyond, the ring fills up and records are lost, and counted.
+        Most bytes of records that are held for a reader.
+    when_full
+        What becomes of records when so many are held: ``"wait"`` leaves them in the ring, until that is full too and
+        the kernel's side loses the newest; ``"drop_newest"`` and ``"drop_oldest"`` go on emptying the ring. In any
+        case what is missing is counted: ``losses`` has it as ``records_lost`` or ``records_dropped``.
     tool
         Name of the result's maker, kept in it.
 
@@ -145,32 +153,27 @@ def tracepoint_events(  # noqa: PLR0913  # keyword-only options, each off by def
     >>> trace = rtrace.tracepoint_events("sched:sched_switch", duration=1)  # doctest: +SKIP
     >>> trace.to_pandas().groupby("next_comm").size()  # doctest: +SKIP
     """
-    if duration is not None and not 0 < duration < LONGEST:
-        message = f"duration must be a positive time in seconds, not {duration!r}"
-        raise ValueError(message)
-    for name, size in (("max_text", max_text), ("max_array", max_array)):
-        if not 0 < size <= record_plan.MAX_PAYLOAD or size % 8:
-            message = f"{name} must be a multiple of 8 up to {record_plan.MAX_PAYLOAD}, not {size!r}"
-            raise ValueError(message)
-    check_ring_bytes(ring_bytes)
+    check_seconds("duration", duration)
+    check_field_bytes(max_text=max_text, max_array=max_array)
+    ring_options = RingOptions(
+        ring_bytes=ring_bytes, wakeup_bytes=wakeup_bytes, max_bytes=max_bytes, when_full=when_full
+    )
     tasks = targets.Tasks(pid, tid, cgroup)
-    text = tracepoints.format_text(target)
+    text = tracefs.format_text(target)
     form = _rtrace.parse_format(text)
     plan = record_plan.Plan(record_plan.choose(form, fields), max_text=max_text, max_array=max_array)
     spec = _rtrace.ObjectSpec.prebuilt("tracepoint_events")
     tasks.apply(spec)
     spec.set_global("SEGMENTS_COPIED", plan.table())
     spec.set_global("RECORD_BYTES", plan.record_bytes)
-    spec.set_global("WAKEUP_BYTES", ring_bytes // WAKEUP_PART)
+    ring_options.apply(spec)
     if filter is not None:
         spec.set_global("FILTER", filters.table(_rtrace.parse_filter(filter, text)))
-    spec.set_max_entries("EVENTS", ring_bytes)
     with contextlib.ExitStack() as stack:
         loaded = stack.enter_context(spec.load({"tpev_hit": None}))
         tasks.set_cgroup(loaded)
-        ring = loaded.ring_buffer("EVENTS", record_bytes=plan.record_bytes, max_bytes=max_bytes)
-        stack.enter_context(ring)
-        link = stack.enter_context(loaded.attach_tracepoint("tpev_hit", *tracepoints.split(target)))
+        ring = stack.enter_context(ring_options.open(loaded, plan.record_bytes))
+        link = stack.enter_context(loaded.attach_tracepoint("tpev_hit", *tracefs.split(target)))
         stack.pop_all()
     recording = Recording(
         target,

@@ -8,12 +8,11 @@ from __future__ import annotations
 import contextlib
 import struct
 
-from rtrace import _rtrace, tracepoints
-from rtrace.errors import NotSupportedError
-from rtrace.shapes import filters, record_plan, targets
-from rtrace.shapes.latency_options import LONGEST, check_ring_bytes
+from rtrace import _rtrace, tracefs
+from rtrace.shapes import block_requests, filters, record_plan, targets
+from rtrace.shapes.latency_options import LONGEST, check_field_bytes, check_seconds
 from rtrace.shapes.recording import Recording
-from rtrace.shapes.tracepoint_events import MAX_BYTES, RING_BYTES, WAKEUP_PART
+from rtrace.shapes.ring_options import MAX_BYTES, RING_BYTES, RingOptions
 from rtrace.typing_light import overload
 
 TYPE_CHECKING = False  # saves the import of typing
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
+    from rtrace.shapes.ring_options import WhenFull
     from rtrace.trace import Trace
 
     Format = dict[str, Any]
@@ -30,8 +30,9 @@ __all__ = ["tracepoint_latency"]
 
 # As in ebpf/common/src/tracepoint_latency.rs.
 KEY_PARTS = 4
-# The key that is exact for block tracepoints: the kernel's own struct request, unique while it is in flight.
-REQUEST = "request"
+# What a part of a key is (module `source` of ebpf/common/src/entry.rs): a field, or who and where it happens.
+FIELD_PART = 1
+TASK_PARTS = {"tid": 3, "cpu": 4}
 MAX_STARTS = 16384
 
 
@@ -52,7 +53,9 @@ def tracepoint_latency(
     max_text: int = ...,
     max_starts: int = ...,
     ring_bytes: int = ...,
+    wakeup_bytes: int | None = ...,
     max_bytes: int = ...,
+    when_full: WhenFull = ...,
     tool: str = ...,
 ) -> Trace: ...
 
@@ -74,7 +77,9 @@ def tracepoint_latency(
     max_text: int = ...,
     max_starts: int = ...,
     ring_bytes: int = ...,
+    wakeup_bytes: int | None = ...,
     max_bytes: int = ...,
+    when_full: WhenFull = ...,
     tool: str = ...,
 ) -> Recording: ...
 
@@ -95,7 +100,9 @@ def tracepoint_latency(  # noqa: PLR0913  # keyword-only options, each off by de
     max_text: int = 64,
     max_starts: int = MAX_STARTS,
     ring_bytes: int = RING_BYTES,
+    wakeup_bytes: int | None = None,
     max_bytes: int = MAX_BYTES,
+    when_full: WhenFull = "wait",
     tool: str = "tracepoint_latency",
 ) -> Trace | Recording:
     """Record the time between two tracepoints, one record for each pair with the same key.
@@ -109,9 +116,11 @@ def tracepoint_latency(  # noqa: PLR0913  # keyword-only options, each off by de
     start, end
         The tracepoints, as ``"block:block_rq_issue"`` and ``"block:block_rq_complete"``.
     key
-        Names of up to 4 integer fields that both have and that tell what is under way apart, as ``("dev", "sector")``.
-        For ``block:block_rq_*``, ``"request"`` is the kernel's own pointer to the request: exact, where sectors
-        collide (flushes all have sector 0).
+        Names of up to 4 integer fields that both have and that tell what is under way apart, as ``("dev", "sector")``;
+        ``"tid"`` is the thread that hits both, ``"cpu"`` the CPU (where the tracepoints have no field of that name).
+        For ``block:block_rq_issue`` and ``block:block_rq_complete``, ``"request"`` is the kernel's own pointer to the
+        request: exact, where sectors collide (flushes all have sector 0), and by raw tracepoints, which no other
+        program on the same CPU keeps from running.
     duration
         Seconds to record.
     fields
@@ -128,7 +137,7 @@ def tracepoint_latency(  # noqa: PLR0913  # keyword-only options, each off by de
         Most bytes of a string of any length; what is longer is cut.
     max_starts
         Most starts under way at a time; starts beyond are lost, and counted.
-    ring_bytes, max_bytes
+    ring_bytes, wakeup_bytes, max_bytes, when_full
         As for :func:`tracepoint_events`.
     tool
         Name of the result's maker, kept in it.
@@ -167,43 +176,51 @@ def tracepoint_latency(  # noqa: PLR0913  # keyword-only options, each off by de
     ... )
     >>> trace.histogram("latency_ns").print()  # doctest: +SKIP
     """
-    check(duration, min_latency, max_text, max_starts)
-    check_ring_bytes(ring_bytes)
+    check_seconds("duration", duration)
+    check_field_bytes(max_text=max_text)
+    check(min_latency, max_starts)
+    ring_options = RingOptions(
+        ring_bytes=ring_bytes, wakeup_bytes=wakeup_bytes, max_bytes=max_bytes, when_full=when_full
+    )
     tasks = targets.Tasks(pid, tid, cgroup)
-    text = tracepoints.format_text(start)
-    forms = _rtrace.parse_format(text), _rtrace.parse_format(tracepoints.format_text(end))
+    by_request = key == block_requests.KEY
+    if by_request:
+        check_requests(start, end)
+        texts = block_requests.format_texts()
+    else:
+        texts = tracefs.format_text(start), tracefs.format_text(end)
+    forms = _rtrace.parse_format(texts[0]), _rtrace.parse_format(texts[1])
     plans = lay_out(forms, fields, end_fields, max_text)
     spec = _rtrace.ObjectSpec.prebuilt("tracepoint_latency")
     tasks.apply(spec)
-    by_pointer = key == REQUEST
-    if by_pointer:
-        set_pointer_key(spec, (start, end), forms)
-    else:
-        set_key(spec, (key,) if isinstance(key, str) else tuple(key), forms)
+    if by_request:
+        block_requests.apply(spec)
+    set_key(spec, (key,) if isinstance(key, str) else tuple(key), forms)
     spec.set_global("START_SEGMENTS", plans[0].table())
     spec.set_global("END_SEGMENTS", plans[1].table())
     spec.set_global("CARRIED_BYTES", plans[1].base - plans[0].base)
     spec.set_global("RECORD_BYTES", plans[1].record_bytes)
-    spec.set_global("WAKEUP_BYTES", ring_bytes // WAKEUP_PART)
+    ring_options.apply(spec)
     spec.set_global("MIN_LATENCY_NS", round((min_latency or 0) * 1e9))
     if filter is not None:
-        spec.set_global("FILTER", filters.table(_rtrace.parse_filter(filter, text)))
+        spec.set_global("FILTER", filters.table(_rtrace.parse_filter(filter, texts[0])))
     spec.set_max_entries("STARTS", max_starts)
-    spec.set_max_entries("EVENTS", ring_bytes)
-    sides = [("end", end), ("start", start)]
-    programs = [f"tplat_{side}" for side, _ in sides] + [f"tplat_raw_{side}" for side, _ in sides if by_pointer]
+    # Ends first, so that no start goes unanswered.
+    sides = [
+        (f"tplat_{'rq_' if by_request else ''}{side}", target) for side, target in (("end", end), ("start", start))
+    ]
     with contextlib.ExitStack() as stack:
-        loaded = stack.enter_context(spec.load(dict.fromkeys(programs)))
+        loaded = stack.enter_context(spec.load({program: None for program, _ in sides}))
         tasks.set_cgroup(loaded)
-        ring = loaded.ring_buffer("EVENTS", record_bytes=plans[1].record_bytes, max_bytes=max_bytes)
-        stack.enter_context(ring)
+        ring = stack.enter_context(ring_options.open(loaded, plans[1].record_bytes))
         links = []
-        # Ends first, so that no start goes unanswered; of each, the raw program first, so that it runs first.
-        for side, target in sides:
-            category, name = tracepoints.split(target)
-            if by_pointer:
-                links.append(stack.enter_context(loaded.attach_raw_tracepoint(f"tplat_raw_{side}", name)))
-            links.append(stack.enter_context(loaded.attach_tracepoint(f"tplat_{side}", category, name)))
+        for program, target in sides:
+            category, name = tracefs.split(target)
+            if by_request:
+                link = loaded.attach_raw_tracepoint(program, name)
+            else:
+                link = loaded.attach_tracepoint(program, category, name)
+            links.append(stack.enter_context(link))
         stack.pop_all()
     options = {**tasks.facts(), "filter": filter, "min_latency": min_latency}
     recording = Recording(
@@ -222,16 +239,10 @@ def tracepoint_latency(  # noqa: PLR0913  # keyword-only options, each off by de
         return recording.record(duration)
 
 
-def check(duration: float | None, min_latency: float | None, max_text: int, max_starts: int) -> None:
+def check(min_latency: float | None, max_starts: int) -> None:
     """Refuse options that make no sense."""
-    if duration is not None and not 0 < duration < LONGEST:
-        message = f"duration must be a positive time in seconds, not {duration!r}"
-        raise ValueError(message)
     if min_latency is not None and not 0 <= min_latency < LONGEST:
         message = f"min_latency is a time in seconds, not {min_latency!r}"
-        raise ValueError(message)
-    if not 0 < max_text <= record_plan.MAX_PAYLOAD or max_text % 8:
-        message = f"max_text must be a multiple of 8 up to {record_plan.MAX_PAYLOAD}, not {max_text!r}"
         raise ValueError(message)
     if not 0 < max_starts < 2**24:
         message = f"max_starts must be positive and below {2**24}, not {max_starts!r}"
@@ -260,47 +271,43 @@ def lay_out(
     return start, end
 
 
+def check_requests(start: str, end: str) -> None:
+    """Refuse the key of requests for other tracepoints than those of requests."""
+    if (start, end) != block_requests.TARGETS:
+        message = f"key {block_requests.KEY!r} is for {' and '.join(block_requests.TARGETS)}, not {start} and {end}"
+        raise ValueError(message)
+
+
 def set_key(spec: _rtrace.ObjectSpec, names: Sequence[str], forms: tuple[Format, Format]) -> None:
-    """Tell the programs which fields make the key."""
+    """Tell the programs what makes the key."""
     if not 0 < len(names) <= KEY_PARTS:
         message = f"a key has 1 to {KEY_PARTS} fields, not {len(names)}"
         raise ValueError(message)
-    parts = [key_fields(form, names) for form in forms]
-    # Bits are compared: of the same size, whether they are signed does not matter.
-    same = [one["size"] == other["size"] for one, other in zip(*parts, strict=True)]
-    for variable, chosen in zip(("START_KEY", "END_KEY"), parts, strict=True):
-        packed = [
-            struct.pack("=IBBH", field["offset"], field["size"], field["signed"] and not equal, 0)
-            for field, equal in zip(chosen, same, strict=True)
-        ]
-        spec.set_global(variable, b"".join(packed).ljust(KEY_PARTS * 8, b"\0"))
+    packed: tuple[list[bytes], list[bytes]] = ([], [])
+    for name in names:
+        if name in TASK_PARTS and not all(has_field(form, name) for form in forms):
+            pair = [{"offset": 0, "size": 0, "signed": False}] * 2
+            source = TASK_PARTS[name]
+        else:
+            pair = [key_field(form, name) for form in forms]
+            source = FIELD_PART
+        # Bits are compared: of the same size, whether they are signed does not matter.
+        widened = pair[0]["size"] != pair[1]["size"]
+        for parts, field in zip(packed, pair, strict=True):
+            parts.append(struct.pack("=I4B", field["offset"], field["size"], field["signed"] and widened, source, 0))
+    for variable, parts in zip(("START_KEY", "END_KEY"), packed, strict=True):
+        spec.set_global(variable, b"".join(parts).ljust(KEY_PARTS * 8, b"\0"))
 
 
-def key_fields(form: Format, names: Sequence[str]) -> list[dict[str, Any]]:
-    """Return the fields of a key, which must be integers."""
-    chosen = record_plan.choose(form, names)
-    for field in chosen:
-        if field["kind"] not in {"integer", "enum", "pointer", "bool"} or field["size"] not in {1, 2, 4, 8}:
-            message = f"`{form['name']}`: {field['name']} is {field['c_type']}, which cannot be part of a key"
-            raise ValueError(message)
-    return chosen
+def has_field(form: Format, name: str) -> bool:
+    """Whether a tracepoint has a field of that name."""
+    return any(field["name"] == name for field in form["fields"])
 
 
-def set_pointer_key(spec: _rtrace.ObjectSpec, names: tuple[str, str], forms: tuple[Format, Format]) -> None:
-    """Tell the programs where the raw tracepoints pass the request, and how to check it."""
-    arguments = []
-    for target in names:
-        category, name = tracepoints.split(target)
-        found = _rtrace.tracepoint_arguments(name) if category == "block" else None
-        if found is None or REQUEST not in found[:2]:
-            message = f"key {REQUEST!r}: raw tracepoint `{target}` does not pass a struct request"
-            hint = "use a key of fields, like key=('dev', 'sector')"
-            raise NotSupportedError(message, feature="raw block tracepoints described by BTF", hint=hint)
-        arguments.append(found.index(REQUEST))
-    behind, size = _rtrace.struct_member("request", "__sector") or (0, 0)
-    sectors = [field["offset"] for form in forms for field in form["fields"] if field["name"] == "sector"]
-    if len(sectors) == len(forms) and size == struct.calcsize("=Q"):
-        spec.set_global("POINTER_CHECK", struct.pack("=4I", behind, *sectors, size))
-    spec.set_global("KEY_IS_POINTER", 1)
-    spec.set_global("START_ARGUMENT", arguments[0])
-    spec.set_global("END_ARGUMENT", arguments[1])
+def key_field(form: Format, name: str) -> dict[str, Any]:
+    """Return a field of a key, which must be an integer."""
+    (field,) = record_plan.choose(form, [name])
+    if field["kind"] not in {"integer", "enum", "pointer", "bool"} or field["size"] not in {1, 2, 4, 8}:
+        message = f"`{form['name']}`: {field['name']} is {field['c_type']}, which cannot be part of a key"
+        raise ValueError(message)
+    return field

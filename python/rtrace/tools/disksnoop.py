@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rtrace.shapes import block_requests
 from rtrace.shapes.tracepoint_latency import tracepoint_latency
 from rtrace.typing_light import overload
 
@@ -13,20 +14,23 @@ if TYPE_CHECKING:
     from rtrace.shapes.recording import Recording
     from rtrace.trace import Trace
 
-START, END = "block:block_rq_issue", "block:block_rq_complete"
-KEY = ("dev", "sector")
+START, END = block_requests.TARGETS
+# For kernels that do not describe their structs.
+FIELDS_KEY = ("dev", "sector")
 FIELDS = ("dev", "sector", "bytes", "rwbs")
 
 
 @overload
-def disksnoop(*, duration: float, key: str | Sequence[str] = ..., **options: Any) -> Trace: ...
+def disksnoop(*, duration: float, key: str | Sequence[str] | None = ..., **options: Any) -> Trace: ...
 
 
 @overload
-def disksnoop(*, duration: None = ..., key: str | Sequence[str] = ..., **options: Any) -> Recording: ...
+def disksnoop(*, duration: None = ..., key: str | Sequence[str] | None = ..., **options: Any) -> Recording: ...
 
 
-def disksnoop(*, duration: float | None = None, key: str | Sequence[str] = KEY, **options: Any) -> Trace | Recording:
+def disksnoop(
+    *, duration: float | None = None, key: str | Sequence[str] | None = None, **options: Any
+) -> Trace | Recording:
     """Record requests to disks: from when a driver gets one to when it is done.
 
     Takes the options of :func:`~rtrace.tracepoint_latency`, and raises and returns what it does.
@@ -36,9 +40,10 @@ def disksnoop(*, duration: float | None = None, key: str | Sequence[str] = KEY, 
     duration
         Seconds to record; None returns the running recording.
     key
-        What tells requests under way apart: ``("dev", "sector")``; ``"request"`` for the kernel's own pointer, which
-        is exact also for flushes, which all have sector 0; or ``"dev"``, which confuses requests of one disk that are
-        under way together: all but the last of them are lost, and counted as ``starts_overwritten``.
+        What tells requests under way apart: ``"request"``, the kernel's own pointer, is exact;
+        ``("dev", "sector")`` confuses flushes, which all have sector 0; ``"dev"`` confuses requests of one disk that
+        are under way together: all but the last of them are lost, and counted as ``starts_overwritten``. None takes
+        ``"request"`` where the kernel's BTF describes it, else ``("dev", "sector")``.
     **options
         As of :func:`~rtrace.tracepoint_latency`.
 
@@ -63,4 +68,6 @@ def disksnoop(*, duration: float | None = None, key: str | Sequence[str] = KEY, 
     >>> requests = rtrace.disksnoop(duration=5)  # doctest: +SKIP
     >>> requests.histogram("latency_ns", by="rwbs").print()  # doctest: +SKIP
     """
+    if key is None:
+        key = block_requests.KEY if block_requests.described() else FIELDS_KEY
     return tracepoint_latency(START, END, key=key, duration=duration, fields=FIELDS, tool="disksnoop", **options)

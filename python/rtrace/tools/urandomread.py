@@ -7,16 +7,16 @@ import time
 from rtrace import _rtrace
 from rtrace.errors import RtraceError, TargetNotFoundError
 from rtrace.shapes import targets
+from rtrace.shapes.awaiting import Batches, RecordOwner
 from rtrace.shapes.function_latency import FunctionLatency
-from rtrace.shapes.latency_options import LONGEST, Options
-from rtrace.shapes.owner import Owner
+from rtrace.shapes.latency_options import Options, check_seconds
 from rtrace.shapes.tracepoint_events import tracepoint_events
 from rtrace.typing_light import overload
 
 TYPE_CHECKING = False  # saves the import of typing
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator, Sequence
+    from collections.abc import AsyncIterator, Iterator, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -33,10 +33,11 @@ DEVICE = (1, 9)
 COLUMNS = (("ts_ns", "=u8"), ("pid", "=u4"), ("tid", "=u4"), ("comm", "S16"), ("cpu", "=u4"), ("got_bits", "=i4"))
 
 
-class UrandomReads(Owner):
+class UrandomReads(RecordOwner):
     """A running record of reads from the random device; made by :func:`urandomread`.
 
-    Attached from its construction on until :meth:`close`. A context manager, and an iterable of batches.
+    Attached from its construction on until :meth:`close`. A context manager, and an iterable of batches, also an
+    asynchronous one.
 
     Attributes
     ----------
@@ -116,11 +117,23 @@ class UrandomReads(Owner):
         reads["got_bits"] = found["got_bits"] if "got_bits" in (found.dtype.names or ()) else found["return_value"] * 8
         return reads
 
+    def fileno(self) -> int:
+        """Return a descriptor that is readable while records wait; see :meth:`rtrace.Recording.fileno`."""
+        self._check_open()
+        return self._source.fileno()
+
     def __iter__(self) -> Iterator[NDArray[np.void]]:
         """Yield batches as they come, without end; close when the loop is left."""
         with self:
             while True:
                 yield self.read()
+
+    def __aiter__(self) -> AsyncIterator[NDArray[np.void]]:
+        """Yield batches as they come, until it is closed.
+
+        Leaving the loop does not close it, so that a wait that was cancelled can be taken up again: use ``with``.
+        """
+        return Batches(self)
 
     def losses(self) -> dict[str, int]:
         """Return how many reads are missing so far, by cause; what did not occur is left out."""
@@ -226,9 +239,7 @@ def urandomread(
     >>> trace = rtrace.urandomread(duration=5)  # doctest: +SKIP
     >>> trace.to_pandas().groupby("comm")["got_bits"].sum()  # doctest: +SKIP
     """
-    if duration is not None and not 0 < duration < LONGEST:
-        message = f"duration must be a positive time in seconds, not {duration!r}"
-        raise ValueError(message)
+    check_seconds("duration", duration)
     reads = UrandomReads(targets.Tasks(pid, tid, cgroup))
     if duration is None:
         return reads

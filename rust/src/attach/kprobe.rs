@@ -1,15 +1,14 @@
 //! Kprobes and kretprobes, through the kernel's kprobe PMU: the probe lives and dies with its descriptor, and nothing
 //! is written to `kprobe_events` that a killed process could leave behind.
 
-use std::{fs, io, os::fd::BorrowedFd};
+use std::{io, os::fd::BorrowedFd};
 
+use super::pmu::Pmu;
 use crate::{
     error::Error,
     link::Link,
     sys::{bpf, perf},
 };
-
-const PMU: &str = "/sys/bus/event_source/devices/kprobe";
 
 /// Attach `program` to the entry of `symbol` (+ `offset`), or to its return.
 pub(crate) fn attach(
@@ -20,7 +19,7 @@ pub(crate) fn attach(
 ) -> Result<Link, Error> {
     let kind = if at_return { "kretprobe" } else { "kprobe" };
     let (name, fd) = program;
-    let pmu = pmu_type().map_err(|_| Error::NotSupported {
+    let pmu = Pmu::open("kprobe").map_err(|_| Error::NotSupported {
         operation: format!("attach {kind} `{name}` to `{symbol}`"),
         feature: "the kprobe PMU (CONFIG_KPROBES, CONFIG_KPROBE_EVENTS)",
         minimum_kernel: Some("4.17"),
@@ -43,27 +42,13 @@ pub(crate) fn attach(
         }),
     };
     let c_symbol = bpf::c_string(symbol).map_err(|error| Error::Value(format!("function name {symbol:?} {error}")))?;
-    let return_bit = at_return.then(return_bit).transpose().map_err(failed)?;
-    let event = perf::open_kprobe(pmu, &c_symbol, offset, return_bit).map_err(failed)?;
+    let return_bit = at_return.then(|| pmu.field("retprobe")).transpose().map_err(failed)?;
+    let event = perf::open_kprobe(pmu.type_number, &c_symbol, offset, return_bit).map_err(failed)?;
     let attachment = super::to_perf_event(fd, event).map_err(failed)?;
     Ok(Link::new(kind, name, symbol, attachment))
 }
 
-fn pmu_type() -> io::Result<u32> {
-    parse(&fs::read_to_string(format!("{PMU}/type"))?)
-}
-
-/// Return the bit that asks for the return; the file says `config:0`.
-fn return_bit() -> io::Result<u32> {
-    let format = fs::read_to_string(format!("{PMU}/format/retprobe"))?;
-    parse(format.trim().strip_prefix("config:").unwrap_or_default())
-}
-
-fn parse(text: &str) -> io::Result<u32> {
-    text.trim().parse().map_err(|_| io::Error::from(io::ErrorKind::InvalidData))
-}
-
 /// Whether this kernel has kprobes.
 pub(crate) fn is_supported() -> bool {
-    pmu_type().is_ok()
+    Pmu::open("kprobe").is_ok()
 }

@@ -1,9 +1,15 @@
 //! One file for each way to attach: (program, target, options) -> [`Link`](crate::link::Link).
 
 pub(crate) mod kprobe;
+pub(crate) mod perf_event;
+mod pmu;
+pub(crate) mod raw_socket;
 pub(crate) mod raw_tracepoint;
+pub(crate) mod to_fd;
 pub(crate) mod tracepoint;
 pub(crate) mod trampoline;
+pub(crate) mod uprobe;
+pub(crate) mod xdp;
 
 use std::{
     io,
@@ -20,11 +26,11 @@ fn to_perf_event(program: BorrowedFd<'_>, event: OwnedFd) -> io::Result<Attachme
     match bpf::link_create_perf_event(program, event.as_fd()) {
         Ok(link) => {
             perf::enable(event.as_fd())?;
-            Ok(Attachment { link, _event: Some(event) })
+            Ok(Attachment::with_event(link, event))
         }
         Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {
             perf::set_program(event.as_fd(), program)?;
-            Ok(Attachment { link: event, _event: None })
+            Ok(Attachment::new(event))
         }
         Err(error) => Err(error),
     }

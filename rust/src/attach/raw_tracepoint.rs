@@ -23,5 +23,5 @@ pub(crate) fn attach(program: (&str, BorrowedFd<'_>), name: &str) -> Result<Link
             Error::Attach { program: program_name.to_owned(), kind: KIND, target: name.to_owned(), source }
         }),
     })?;
-    Ok(Link::new(KIND, program_name, name, Attachment { link, _event: None }))
+    Ok(Link::new(KIND, program_name, name, Attachment::new(link)))
 }

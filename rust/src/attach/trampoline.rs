@@ -1,4 +1,4 @@
-//! fentry, fexit and their kin: the target was chosen when the program was loaded.
+//! fentry, fexit, `fmod_ret`, security hooks, tracepoints with types: the target was chosen when the program was loaded.
 
 use std::os::fd::BorrowedFd;
 
@@ -8,7 +8,7 @@ use crate::{
     sys::bpf,
 };
 
-/// Attach `program` to the function it was loaded for.
+/// Attach `program` to what it was loaded for.
 pub(crate) fn attach(program: (&str, BorrowedFd<'_>), kind: &'static str, target: &str) -> Result<Link, Error> {
     let (name, fd) = program;
     let link = bpf::raw_tracepoint_open(fd, None).map_err(|source| match source.raw_os_error() {
@@ -17,7 +17,7 @@ pub(crate) fn attach(program: (&str, BorrowedFd<'_>), kind: &'static str, target
             operation: format!("attach {kind} `{name}` to `{target}`"),
             feature: "a BPF trampoline for this function (ftrace direct calls)",
             minimum_kernel: Some("5.5"),
-            hint: "use mechanism=\"kprobe\"".into(),
+            hint: "use a kprobe instead (mechanism=\"kprobe\")".into(),
         },
         _ => Error::or_privilege(source, format!("attach {kind} `{name}` to `{target}`"), |source| Error::Attach {
             program: name.to_owned(),
@@ -26,5 +26,5 @@ pub(crate) fn attach(program: (&str, BorrowedFd<'_>), kind: &'static str, target
             source,
         }),
     })?;
-    Ok(Link::new(kind, name, target, Attachment { link, _event: None }))
+    Ok(Link::new(kind, name, target, Attachment::new(link)))
 }

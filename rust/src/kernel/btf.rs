@@ -318,6 +318,16 @@ pub(crate) fn member(name: &str, member: &str) -> Result<Option<(usize, usize)>,
     Ok(Some((found.bit_offset as usize / 8, size)))
 }
 
+/// Return the value of one of the kernel's enumerators; `None` if there is no such.
+pub(crate) fn enumerator(name: &str) -> Result<Option<i128>, BtfError> {
+    let btf = Btf::of_kernel()?;
+    let find = |of: Type<'_>| {
+        let found = of.enumerators(of.kind_flag()).find(|found| btf.string(found.name_offset) == name.as_bytes());
+        found.map(|found| found.value)
+    };
+    Ok(btf.of_kind(kind::ENUM).chain(btf.of_kind(kind::ENUM64)).find_map(find))
+}
+
 /// Return the structs that the arguments of a raw tracepoint point to, empty names for other arguments; `None` if BTF
 /// does not describe the tracepoint.
 pub(crate) fn tracepoint_arguments(name: &str) -> Result<Option<Vec<String>>, BtfError> {
@@ -345,6 +355,15 @@ pub(crate) struct Function {
     pub(crate) id: u32,
     /// Number of its parameters.
     pub(crate) parameters: usize,
+}
+
+/// Find a tracepoint of the kernel's by the function type that stands for it.
+pub(crate) fn find_tracepoint(name: &str) -> Result<Option<Function>, BtfError> {
+    let btf = Btf::of_kernel()?;
+    let Some((id, found)) = btf.find(kind::TYPEDEF, &format!("btf_trace_{name}")) else { return Ok(None) };
+    let (_, pointer) = btf.resolve(found.size_or_type)?;
+    let (_, function) = btf.resolve(pointer.size_or_type)?;
+    Ok(Some(Function { module: None, id, parameters: function.len() }))
 }
 
 /// Find a function in the kernel or in one of its modules.

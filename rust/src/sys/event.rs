@@ -24,6 +24,13 @@ pub(crate) fn signal(event: BorrowedFd<'_>) {
     unsafe { libc::write(event.as_raw_fd(), one.as_ptr().cast(), one.len()) };
 }
 
+/// Make an event descriptor unreadable again.
+pub(crate) fn reset(event: BorrowedFd<'_>) {
+    let mut count = [0_u8; 8];
+    // SAFETY: eight bytes that live across the call. It fails only when nobody has signalled it.
+    unsafe { libc::read(event.as_raw_fd(), count.as_mut_ptr().cast(), count.len()) };
+}
+
 /// Wait until one of two descriptors is readable, or for `timeout`. Interruptions end the wait early, no more.
 pub(crate) fn wait_readable(first: BorrowedFd<'_>, second: BorrowedFd<'_>, timeout: Duration) {
     let entry = |fd: BorrowedFd<'_>| libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };

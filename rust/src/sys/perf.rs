@@ -38,6 +38,51 @@ pub(crate) fn open_kprobe(pmu: u32, symbol: &CStr, offset: u64, return_bit: Opti
     open(&mut attr)
 }
 
+/// Open a uprobe at `offset` of the file at `path`, for one process or for all.
+///
+/// `pmu` is the type of the kernel's uprobe PMU, `config` what its fields say.
+pub(crate) fn open_uprobe(pmu: u32, config: u64, path: &CStr, offset: u64, pid: Option<i32>) -> io::Result<OwnedFd> {
+    let mut attr = zeroed();
+    attr.type_ = pmu;
+    attr.config = config;
+    attr.__bindgen_anon_3.config1 = path.as_ptr() as u64;
+    attr.__bindgen_anon_4.config2 = offset;
+    // An event of every process must be of one CPU; the probe itself is on all of them.
+    let (pid, cpu) = pid.map_or((-1, 0), |pid| (pid, -1));
+    open_for(&mut attr, (pid, cpu), -1)
+}
+
+/// How often a counter runs its program.
+#[derive(Clone, Copy)]
+pub(crate) enum Sampling {
+    /// Every so many events.
+    Period(u64),
+    /// So many times a second.
+    Frequency(u64),
+}
+
+/// Open a hardware, software or raw event (`perf_event_attr.type` and `.config`) of some tasks on some CPUs.
+pub(crate) fn open_counter(
+    (type_number, config): (u32, u64),
+    sampling: Sampling,
+    (pid, cpu): (i32, i32),
+    group: i32,
+) -> io::Result<OwnedFd> {
+    let mut attr = zeroed();
+    attr.type_ = type_number;
+    attr.config = config;
+    match sampling {
+        Sampling::Period(period) => attr.__bindgen_anon_1.sample_period = period,
+        Sampling::Frequency(frequency) => {
+            attr.set_freq(1);
+            attr.__bindgen_anon_1.sample_freq = frequency;
+        }
+    }
+    // Threads and processes that the one starts later count as well.
+    attr.set_inherit(u64::from(pid > 0));
+    open_for(&mut attr, (pid, cpu), group)
+}
+
 fn zeroed() -> perf_event_attr {
     // SAFETY: a plain struct of numbers, for which all zeros is a value.
     unsafe { mem::zeroed() }
@@ -45,10 +90,14 @@ fn zeroed() -> perf_event_attr {
 
 /// Every task on CPU 0: tracepoint and kprobe programs run on every CPU all the same.
 fn open(attr: &mut perf_event_attr) -> io::Result<OwnedFd> {
+    open_for(attr, (-1, 0), -1)
+}
+
+fn open_for(attr: &mut perf_event_attr, (pid, cpu): (i32, i32), group: i32) -> io::Result<OwnedFd> {
     attr.size = u32::try_from(mem::size_of::<perf_event_attr>()).unwrap_or(0);
-    // SAFETY: the attribute lives across the call; the kernel copies the symbol it points at.
+    // SAFETY: the attribute lives across the call; the kernel copies the string that it may point at.
     let fd = check(unsafe {
-        libc::syscall(libc::SYS_perf_event_open, ptr::from_mut(attr), -1, 0, -1, PERF_FLAG_FD_CLOEXEC)
+        libc::syscall(libc::SYS_perf_event_open, ptr::from_mut(attr), pid, cpu, group, PERF_FLAG_FD_CLOEXEC)
     })?;
     // SAFETY: the kernel has just handed out this descriptor to us alone.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })

@@ -1,29 +1,119 @@
-//! The memory of a BPF ring buffer, mapped.
+//! The memory of a BPF ring buffer: mapped, and decoded.
 //!
 //! Layout (kernel/bpf/ringbuf.c): one page with the consumer's position, one with the producer's, then the data
 //! mapped twice in a row, so that a record that wraps is contiguous. A record is a header of 8 bytes (length with
 //! two flag bits, page offset) and its bytes, rounded up to 8.
+//!
+//! The kernel is trusted to write that, but not with our memory: a length that cannot be ends the reading.
 
 use std::{
     io,
     os::fd::{AsRawFd, BorrowedFd},
     ptr::{self, NonNull},
-    sync::atomic::{AtomicU32, AtomicU64, Ordering},
+    slice,
+    sync::atomic::{AtomicU32, AtomicU64, Ordering, fence},
 };
 
 const BUSY: u32 = 1 << 31;
 const DISCARDED: u32 = 1 << 30;
 const HEADER: u64 = 8;
+/// Bytes after which the programs are told that there is room again: often enough that a full ring does not stay full
+/// while it is emptied, rarely enough not to fight for the cache line with them.
+const TELL_EVERY: u64 = 64 << 10;
+
+/// A ring buffer's memory, wherever it comes from.
+pub(crate) struct View<'a> {
+    /// Up to where the reader has read, and the programs have reserved: they only grow.
+    pub(crate) consumed: &'a AtomicU64,
+    pub(crate) produced: &'a AtomicU64,
+    /// The data, twice in a row.
+    pub(crate) words: &'a [AtomicU32],
+}
+
+/// Where a ring's memory makes no sense.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Corrupt {
+    position: u64,
+}
+
+impl From<Corrupt> for io::Error {
+    fn from(corrupt: Corrupt) -> Self {
+        Self::new(io::ErrorKind::InvalidData, format!("the ring is corrupt at position {}", corrupt.position))
+    }
+}
+
+impl View<'_> {
+    /// Return how many bytes (headers included) wait in the ring.
+    pub(crate) fn waiting(&self) -> u64 {
+        load(self.produced).saturating_sub(self.consumed.load(Ordering::Relaxed))
+    }
+
+    /// Hand every committed record to `take`, oldest first, until it returns `false`.
+    ///
+    /// Only what was reserved when it began is looked at, so that it ends however fast programs write. The bytes are
+    /// those of the ring itself, valid during the call only.
+    #[inline]
+    pub(crate) fn consume(&mut self, mut take: impl FnMut(&[u8]) -> bool) -> Result<(), Corrupt> {
+        let produced = load(self.produced);
+        let mut at = self.consumed.load(Ordering::Relaxed);
+        let mut told = at;
+        let size = self.words.len() as u64 * 2;
+        let corrupt = |position| Err(Corrupt { position });
+        if !size.is_power_of_two() || !at.is_multiple_of(8) || produced.checked_sub(at).is_none_or(|left| left > size) {
+            return corrupt(at);
+        }
+        let mut result = Ok(());
+        while at < produced {
+            let word = usize::try_from(at & (size - 1)).unwrap_or(0) / 4;
+            // The length is written last, by an atomic exchange. The memory is mapped read-only, and only relaxed
+            // loads are sure to be plain reads.
+            let length = self.words[word].load(Ordering::Relaxed);
+            fence(Ordering::Acquire);
+            if length & BUSY != 0 {
+                break;
+            }
+            let bytes = length & !DISCARDED;
+            let step = (u64::from(bytes) + HEADER).next_multiple_of(8);
+            if step > produced - at {
+                result = corrupt(at);
+                break;
+            }
+            if length & DISCARDED == 0 {
+                // No longer than what waits, so it ends within the second half.
+                let record = &self.words[word + 2..][..(bytes as usize).div_ceil(4)];
+                // SAFETY: committed: nobody writes there until it is consumed. The slice has at least so many bytes.
+                let record = unsafe { slice::from_raw_parts(record.as_ptr().cast::<u8>(), bytes as usize) };
+                if !take(record) {
+                    break;
+                }
+            }
+            at += step;
+            if at - told >= TELL_EVERY {
+                self.consumed.store(at, Ordering::Release);
+                told = at;
+            }
+        }
+        self.consumed.store(at, Ordering::Release);
+        result
+    }
+}
+
+/// Read a position that the kernel writes.
+fn load(position: &AtomicU64) -> u64 {
+    let position = position.load(Ordering::Relaxed);
+    fence(Ordering::Acquire);
+    position
+}
 
 /// A mapped ring buffer; there may be one consumer of it at a time.
 pub(crate) struct MappedRing {
     consumer: Mapping,
     producer: Mapping,
     page: usize,
-    mask: u64,
+    size: usize,
 }
 
-// SAFETY: shared memory whose positions are atomics; `consume` takes `&mut self`.
+// SAFETY: shared memory that is read by atomics, and as bytes only by `View::consume`.
 unsafe impl Send for MappedRing {}
 
 struct Mapping {
@@ -61,7 +151,7 @@ impl MappedRing {
             consumer: Mapping::new(map, page, libc::PROT_READ | libc::PROT_WRITE, 0)?,
             producer: Mapping::new(map, page + 2 * size, libc::PROT_READ, page)?,
             page,
-            mask: size as u64 - 1,
+            size,
         })
     }
 
@@ -70,41 +160,15 @@ impl MappedRing {
         unsafe { mapping.start.cast::<AtomicU64>().as_ref() }
     }
 
-    /// Return how many bytes (headers included) wait in the ring.
-    pub(crate) fn waiting(&self) -> u64 {
-        let consumed = Self::position(&self.consumer).load(Ordering::Relaxed);
-        Self::position(&self.producer).load(Ordering::Acquire).saturating_sub(consumed)
-    }
-
-    /// Hand every committed record to `take`, oldest first, until it returns `false`; return how many were taken.
-    ///
-    /// The bytes are those of the ring itself, valid during the call only.
-    pub(crate) fn consume(&mut self, mut take: impl FnMut(&[u8]) -> bool) -> usize {
-        let tail = Self::position(&self.consumer);
-        let produced = Self::position(&self.producer).load(Ordering::Acquire);
-        let mut at = tail.load(Ordering::Relaxed);
-        let mut taken = 0;
-        while at < produced {
-            let offset = self.page + usize::try_from(at & self.mask).unwrap_or(0);
-            // SAFETY: a header lies at every position between the two, 8-byte aligned, inside the mapping.
-            let header = unsafe { self.producer.start.add(offset) };
-            // SAFETY: as above; the length is written last, by an atomic exchange.
-            let length = unsafe { header.cast::<AtomicU32>().as_ref() }.load(Ordering::Acquire);
-            if length & BUSY != 0 {
-                break;
-            }
-            let bytes = length & !(BUSY | DISCARDED);
-            if length & DISCARDED == 0 {
-                // SAFETY: the record follows its header; thanks to the double mapping it does not end beyond it.
-                let record = unsafe { std::slice::from_raw_parts(header.add(8).as_ptr(), bytes as usize) };
-                if !take(record) {
-                    break;
-                }
-                taken += 1;
-            }
-            at += (u64::from(bytes) + HEADER).next_multiple_of(8);
-        }
-        tail.store(at, Ordering::Release);
-        taken
+    /// Look at its memory.
+    pub(crate) fn view(&mut self) -> View<'_> {
+        // SAFETY: the data lies behind the producer's page, twice, as long as the mapping.
+        let words = unsafe {
+            slice::from_raw_parts(self.producer.start.add(self.page).cast::<AtomicU32>().as_ptr(), self.size / 2)
+        };
+        View { consumed: Self::position(&self.consumer), produced: Self::position(&self.producer), words }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -201,5 +201,5 @@ def events_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         folder.mkdir(parents=True)
         (folder / "format").write_text(FORMAT)
     (tmp_path / "enable").write_text("0\n")
-    monkeypatch.setattr("rtrace.tracepoints.events_folder", lambda: str(tmp_path))
+    monkeypatch.setattr("rtrace.tracefs.events_folder", lambda: str(tmp_path))
     return tmp_path

@@ -118,9 +118,17 @@ def test_a_file(rtrace: Call, requests: Prepare, tmp_path: Path) -> None:
     assert Trace.load(file)["bytes"].tolist() == [4096, 0, 16777216]
 
 
-@pytest.mark.parametrize(
-    ("words", "key"), [([], ("dev", "sector")), (["--key", "request"], "request"), (["--key", "dev"], "dev")]
-)
+@pytest.mark.parametrize(("described", "key"), [(True, "request"), (False, ("dev", "sector"))])
+def test_the_key_is_exact_where_it_can_be(
+    rtrace: Call, requests: Prepare, monkeypatch: pytest.MonkeyPatch, *, described: bool, key: Any
+) -> None:
+    monkeypatch.setattr("rtrace.shapes.block_requests.described", lambda: described)
+    made = requests()
+    assert rtrace("disksnoop")[0] == 0
+    assert made[0].options["key"] == key
+
+
+@pytest.mark.parametrize(("words", "key"), [(["--key", "dev,sector"], ("dev", "sector")), (["--key", "dev"], "dev")])
 def test_the_options_reach_the_library(rtrace: Call, requests: Prepare, words: list[str], key: Any) -> None:
     made = requests()
     words += ["-p", "1", "-t", "2", "--cgroup", "/", "--filter", "bytes > 3", "--min-latency", "1ms"]

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rtrace.cli import measure, talk
-from rtrace.cli.stop import Stop
 from rtrace.errors import LostEventsWarning, NotSupportedError
 from rtrace.histogram import Histogram
+from rtrace.stop import Stop
 from tests.unit.cli.conftest import Measurement, make
 
 if TYPE_CHECKING:

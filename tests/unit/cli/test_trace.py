@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 
 from rtrace.cli import event_run
-from rtrace.cli.stop import Stop
 from rtrace.errors import TargetNotFoundError
+from rtrace.stop import Stop
 from rtrace.trace import Trace
 from tests.unit.cli.conftest import FIRST_NS, Recording, make_events
 from tests.unit.cli.test_main import HEAVY

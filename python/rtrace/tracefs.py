@@ -1,4 +1,4 @@
-"""The kernel's tracepoints: listing them, and reading what their records look like.
+"""What tracefs tells of the kernel's tracepoints: their names, and the texts of their ``format`` files.
 
 Source: ``events/CATEGORY/NAME/format`` in tracefs, mounted or not.
 """

@@ -12,15 +12,20 @@ import time
 TYPE_CHECKING = False  # saves the import of typing
 if TYPE_CHECKING:
     import types
-    from typing import Self
+    from typing import Any, Self
 
 WAYS_TO_STOP = (signal.SIGINT, signal.SIGTERM)
 
 
 class Stop:
-    """While entered, SIGINT and SIGTERM end the wait; a second one ends everything, with KeyboardInterrupt."""
+    """While entered, SIGINT and SIGTERM end the wait; a second one ends everything, with KeyboardInterrupt.
 
-    def __init__(self, *, watch_output: bool = True) -> None:
+    Signals are the main thread's: entered in another one, it only waits.
+    """
+
+    def __init__(self, *, ways: tuple[signal.Signals, ...] = WAYS_TO_STOP, watch_output: bool = True) -> None:
+        self._ways = ways
+        self._handlers: dict[signal.Signals, Any] = {}
         self.asked = False
         # Whether nobody reads our output any more; not found out by a command that prints nothing.
         self.unread = False
@@ -65,14 +70,18 @@ class Stop:
         if self._watch_output and sys.__stdout__ is not None:
             # Asked for nothing, the kernel still tells when the reading end of a pipe is gone.
             self._poll.register(sys.__stdout__.fileno(), 0)
-        self._woken = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
-        self._handlers = {number: signal.signal(number, self._handle) for number in WAYS_TO_STOP}
+        try:
+            self._woken = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
+        except ValueError:
+            return self
+        self._handlers = {number: signal.signal(number, self._handle) for number in self._ways}
         return self
 
     def __exit__(self, *exception: object) -> None:
         """Give them back."""
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
-        signal.set_wakeup_fd(self._woken)
+        if self._handlers:
+            signal.set_wakeup_fd(self._woken)
         os.close(self._reader)
         os.close(self._writer)

@@ -1,0 +1,94 @@
+//! Reading all entries of a map.
+
+use std::{io, os::fd::BorrowedFd};
+
+use super::shape::{Shape, has_no_batches};
+use crate::sys::bpf;
+
+/// The entries of a map: keys and values, one after the other.
+pub(crate) struct Entries {
+    pub(crate) keys: Vec<u8>,
+    /// As the kernel writes them: those of CPUs 8-byte aligned.
+    pub(crate) values: Vec<u8>,
+}
+
+impl Shape {
+    /// Read every entry, and remove what was read if `delete`.
+    pub(crate) fn collect(self, fd: BorrowedFd<'_>, delete: bool) -> io::Result<Entries> {
+        // Batches came to arrays later than to hash maps, and arrays have nothing to delete.
+        if self.is_array {
+            return self.walk_array(fd);
+        }
+        match self.walk_in_batches(fd, delete) {
+            Err(error) if has_no_batches(&error) => self.walk_by_key(fd, delete),
+            result => result,
+        }
+    }
+
+    fn walk_array(self, fd: BorrowedFd<'_>) -> io::Result<Entries> {
+        let size = self.kernel_value();
+        let mut values = vec![0; size * self.max_entries as usize];
+        let mut keys = Vec::with_capacity(4 * self.max_entries as usize);
+        for (index, value) in (0..self.max_entries).zip(values.chunks_exact_mut(size)) {
+            let key = index.to_ne_bytes();
+            bpf::map_lookup(fd, &key, value)?;
+            keys.extend_from_slice(&key);
+        }
+        Ok(Entries { keys, values })
+    }
+
+    fn walk_in_batches(self, fd: BorrowedFd<'_>, delete: bool) -> io::Result<Entries> {
+        /// Entries asked for at a time at first: enough to make the system call's cost vanish.
+        const BATCH: usize = 4096;
+        let (key_size, value_size) = (self.key, self.kernel_value());
+        let mut batch = BATCH.min(self.max_entries as usize).max(1);
+        let mut entries = Entries { keys: Vec::new(), values: Vec::new() };
+        let mut cursor = bpf::Cursor::default();
+        let mut filled = 0;
+        loop {
+            entries.keys.resize((filled + batch) * key_size, 0);
+            entries.values.resize((filled + batch) * value_size, 0);
+            let keys = &mut entries.keys[filled * key_size..];
+            let values = &mut entries.values[filled * value_size..];
+            match bpf::map_lookup_batch(fd, &mut cursor, (keys, key_size), values, delete) {
+                Ok((count, over)) => {
+                    filled += count;
+                    if over {
+                        break;
+                    }
+                }
+                // A hash bucket holds more entries than fit.
+                Err(error) if error.raw_os_error() == Some(libc::ENOSPC) => batch *= 2,
+                Err(error) => return Err(error),
+            }
+        }
+        entries.keys.truncate(filled * key_size);
+        entries.values.truncate(filled * value_size);
+        Ok(entries)
+    }
+
+    fn walk_by_key(self, fd: BorrowedFd<'_>, delete: bool) -> io::Result<Entries> {
+        let mut entries = Entries { keys: Vec::new(), values: Vec::new() };
+        let mut key = vec![0; self.key];
+        let mut value = vec![0; self.kernel_value()];
+        let mut more = bpf::map_next_key(fd, None, &mut key)?;
+        while more {
+            let this = key.clone();
+            // The next key is asked for while this one is still there: the walk would start again otherwise.
+            more = bpf::map_next_key(fd, Some(&this), &mut key)?;
+            match bpf::map_lookup(fd, &this, &mut value) {
+                Ok(()) => {
+                    entries.keys.extend_from_slice(&this);
+                    entries.values.extend_from_slice(&value);
+                }
+                // A program removed it meanwhile.
+                Err(error) if error.raw_os_error() == Some(libc::ENOENT) => continue,
+                Err(error) => return Err(error),
+            }
+            if delete {
+                let _ = bpf::map_delete(fd, &this);
+            }
+        }
+        Ok(entries)
+    }
+}

@@ -1,0 +1,1 @@
+"""Tests of rtrace inside Jupyter kernels, and of the notebooks."""
