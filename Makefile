@@ -53,6 +53,7 @@ test: test-unit test-ebpf test-kernel test-wheel test-vm  ## run every test: uni
 
 .PHONY: test-unit
 test-unit: build  ## tests that need no privilege and no kernel feature
+	@sh ci/apt.sh ci/test-packages.txt
 	cargo test --workspace --locked --quiet
 	$(BIN)/pytest
 
@@ -62,6 +63,7 @@ test-ebpf: $(INSTALLED)  ## prove that the committed eBPF objects equal a fresh 
 
 .PHONY: test-kernel
 test-kernel: build  ## tests on the running kernel (root)
+	@sh ci/apt.sh ci/test-packages.txt
 	$(BIN)/pytest tests/kernel
 
 .PHONY: test-wheel
@@ -70,6 +72,7 @@ test-wheel: wheel  ## install the wheel into a clean environment and use it ther
 
 .PHONY: test-vm
 test-vm: build  ## the kernel tests again on Debian's kernels, under QEMU
+	@sh ci/apt.sh ci/test-packages.txt
 	@sh ci/apt.sh tests/vm/apt-packages.txt
 	$(BIN)/python -m tests.vm
 

@@ -51,6 +51,7 @@ mod _rtrace {
         filter::{filter_matches, parse_filter},
         format::parse_format,
     };
+    #[pymodule_export]
     use super::poll::{event_from, poll_buffers};
     #[pymodule_export]
     use super::symbols::{
@@ -101,7 +102,7 @@ mod _rtrace {
 
     /// Return the value of one of the kernel's enumerators, or ``None`` if there is no such.
     #[pyfunction]
-    fn enumerator(py: Python<'_>, name: &str) -> PyResult<Option<i64>> {
+    fn enumerator(py: Python<'_>, name: &str) -> PyResult<Option<i128>> {
         let found = py.detach(|| btf::enumerator(name));
         Ok(found.map_err(|source| Error::Btf { of: "vmlinux".into(), source })?)
     }

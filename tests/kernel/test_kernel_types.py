@@ -6,12 +6,15 @@ import functools
 import json
 import shutil
 import subprocess
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from rtrace._rtrace import kernel_types
 from tests import btf
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 CLANG = shutil.which("clang")
 pytestmark = [
@@ -35,8 +38,8 @@ def compile_c(folder: Path, text: str, *flags: str) -> Path:
     """Compile for eBPF; every warning is an error."""
     source, compiled = folder / "types.c", folder / "types.o"
     source.write_text(BASE + text)
-    command = ["clang", "-target", "bpf", "-O2", "-g", "-Wall", "-Werror", "-c", source, "-o", compiled, *flags]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    command = ["clang", "-target", "bpf", "-O2", "-g", "-Wall", "-Werror", "-c", str(source), "-o", str(compiled)]
+    done = subprocess.run([*command, *flags], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[:4000]
     return compiled
 

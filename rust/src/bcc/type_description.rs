@@ -6,6 +6,9 @@
 //!
 //! Events have no type that the kernel knows; the dialect leaves a variable `__rtrace_event_NAME` that points to it.
 
+#[cfg(test)]
+mod tests;
+
 use std::{fmt, sync::Arc};
 
 use pyo3::{

@@ -19,6 +19,7 @@ const MAX_BIT_FIELD_GAP: u64 = 64;
 impl Writer<'_> {
     /// Return the braces of a struct or union; with `packed`, such that it can be at any address.
     pub(super) fn body(&mut self, id: Id, found: &Type<'_>, packed: bool) -> Result<String, BtfError> {
+        self.enter()?;
         let is_union = found.kind() == kind::UNION;
         let size = u64::from(found.size_or_type) * 8;
         let mut body = String::from("{\n");
@@ -57,6 +58,7 @@ impl Writer<'_> {
             pad(&mut body, end, size);
         }
         body.push('}');
+        self.leave();
         Ok(body)
     }
 

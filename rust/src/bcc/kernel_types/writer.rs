@@ -1,6 +1,9 @@
 //! What is written, in which order, and under which name.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    fmt::Write as _,
+};
 
 use super::{
     Request,
@@ -12,8 +15,9 @@ use crate::kernel::btf::{BtfError, Type, kind};
 /// Nested deeper, BTF is corrupt: types contain themselves.
 const MAX_DEPTH: usize = 100;
 
-/// More members and declarators, BTF is corrupt: the whole kernel has fewer.
-const MAX_STEPS: usize = 20_000_000;
+/// For more steps than this for each type there is, BTF is corrupt: all of the kernel takes less than ten.
+const MAX_STEPS: usize = 100;
+const FREE_STEPS: usize = 10_000;
 
 /// How much of a type has to be known where it is used.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -56,6 +60,7 @@ pub(super) struct Writer<'a> {
     renamed: HashMap<Id, String>,
     depth: usize,
     steps: usize,
+    max_steps: usize,
 }
 
 impl<'a> Writer<'a> {
@@ -75,6 +80,7 @@ impl<'a> Writer<'a> {
             renamed: HashMap::new(),
             depth: 0,
             steps: 0,
+            max_steps: FREE_STEPS + sources.len() * MAX_STEPS,
         }
     }
 
@@ -105,8 +111,10 @@ impl<'a> Writer<'a> {
 
     fn follow(&mut self) -> Result<(), BtfError> {
         loop {
-            while let Some(id) = self.followed.pop() {
-                self.define(id)?;
+            while !self.followed.is_empty() {
+                for id in std::mem::take(&mut self.followed) {
+                    self.define(id)?;
+                }
             }
             if self.undefined.is_empty() {
                 return Ok(());
@@ -140,7 +148,7 @@ impl<'a> Writer<'a> {
 
     pub(super) fn count(&mut self) -> Result<(), BtfError> {
         self.steps += 1;
-        if self.steps > MAX_STEPS { Err(BtfError::Endless) } else { Ok(()) }
+        if self.steps > self.max_steps { Err(BtfError::Endless) } else { Ok(()) }
     }
 
     pub(super) fn leave(&mut self) {
@@ -223,7 +231,7 @@ impl<'a> Writer<'a> {
 
     fn declare(&mut self, keyword: &str, tag: &str) {
         if keyword != "enum" && self.declared.insert(format!("{keyword} {tag}")) {
-            self.declarations += &format!("{keyword} {tag};\n");
+            let _ = writeln!(self.declarations, "{keyword} {tag};");
         }
     }
 
@@ -238,10 +246,10 @@ impl<'a> Writer<'a> {
         let keyword = keyword(&found);
         if is_record(&found) {
             let body = self.body(id, &found, false)?;
-            self.text += &format!("{keyword}{name} {body};\n");
+            let _ = writeln!(self.text, "{keyword}{name} {body};");
         } else if found.len() > 0 {
             let body = self.enumerators(id, &found);
-            self.text += &format!("{keyword}{name} {body};\n");
+            let _ = writeln!(self.text, "{keyword}{name} {body};");
         }
         self.leave();
         Ok(())
@@ -256,7 +264,7 @@ impl<'a> Writer<'a> {
         let name = self.typedef_name(id)?;
         let target = self.sources.refer(id, found.size_or_type);
         let declaration = self.declaration(target, name, Need::Name)?;
-        self.text += &format!("typedef {declaration};\n");
+        let _ = writeln!(self.text, "typedef {declaration};");
         self.leave();
         Ok(())
     }
@@ -283,14 +291,14 @@ impl<'a> Writer<'a> {
             return Ok(name.clone());
         }
         let name = clean(self.sources.name(id)?);
-        let name = self.fresh(name);
+        let name = self.fresh(&name);
         self.renamed.insert(id, name.clone());
         Ok(name)
     }
 
     /// Return a name that nothing else at file scope has: a second one gets `___2` and so on, as flavours in CO-RE do.
-    pub(super) fn fresh(&mut self, name: String) -> String {
-        let mut fresh = name.clone();
+    pub(super) fn fresh(&mut self, name: &str) -> String {
+        let mut fresh = name.to_owned();
         let mut count = 1;
         while self.request.own_names.contains(fresh.as_str()) || !self.taken.insert(fresh.clone()) {
             count += 1;
