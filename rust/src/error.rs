@@ -12,7 +12,10 @@ use pyo3::{
 };
 use thiserror::Error;
 
-use crate::kernel::{btf::BtfError, privilege};
+use crate::{
+    bcc::kernel_reads::ReadsError,
+    kernel::{btf::BtfError, privilege},
+};
 
 /// What went wrong, with the names of the things it went wrong with.
 #[derive(Debug, Error)]
@@ -25,6 +28,8 @@ pub(crate) enum Error {
     Load { operation: &'static str, object: String, program: Option<String>, cause: String, errno: Option<i32> },
     #[error("load `{object}`: the verifier refused program `{program}`")]
     Verifier { object: String, program: String, log: Vec<String>, errno: Option<i32> },
+    #[error("load `{object}`: {source}")]
+    Reads { object: String, source: ReadsError },
     #[error("attach {kind} `{program}` to `{target}`: {source}")]
     Attach { program: String, kind: &'static str, target: String, source: io::Error },
     #[error("attach {kind} to `{target}`: {cause}")]
@@ -98,6 +103,13 @@ fn describe<'py>(py: Python<'py>, error: &Error) -> PyResult<Exception<'py>> {
             facts.set_item("errno", errno)?;
             facts.set_item("log", PyTuple::new(py, log)?)?;
             "VerifierError"
+        }
+        Error::Reads { object, source } => {
+            facts.set_item("object", object)?;
+            facts.set_item("program", source.program())?;
+            facts.set_item("errno", None::<i32>)?;
+            hint = source.hint().map(str::to_owned);
+            "LoadError"
         }
         Error::Attach { program, kind, target, source } => {
             facts.set_item("program", program)?;

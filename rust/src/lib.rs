@@ -7,6 +7,7 @@
 
 mod array;
 mod attach;
+mod bcc;
 mod error;
 mod held;
 mod kernel;

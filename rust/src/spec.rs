@@ -12,6 +12,7 @@ use aya_obj::{
     generated::{BPF_F_MMAPABLE, BPF_F_RDONLY_PROG, bpf_map_type},
     maps::PinningType,
 };
+use object::Object as _;
 use pyo3::{prelude::*, types::PyDict};
 
 use crate::{
@@ -43,6 +44,8 @@ pub(crate) struct Parsed {
     pub(crate) maps: HashMap<String, MapFacts>,
     /// What the programs in sections that go by another name are.
     pub(crate) meant: Vec<Meant>,
+    /// Whether it was C in bcc's dialect, whose reads of kernel memory are plain loads still.
+    pub(crate) dialect: bool,
     /// Layouts of the globals by name.
     globals: HashMap<String, Layout>,
 }
@@ -75,7 +78,7 @@ impl ObjectSpec {
         let mut globals = btf.as_ref().map(global_layouts).unwrap_or_default();
         // To BTF, maps are variables too.
         globals.retain(|variable, _| !elf.maps.contains_key(variable));
-        let parsed = Parsed { elf, maps, meant: meant.to_vec(), globals };
+        let parsed = Parsed { elf, maps, meant: meant.to_vec(), dialect: is_dialect(data), globals };
         Ok(Self { name: name.to_owned(), inner: Mutex::new(parsed) })
     }
 
@@ -218,6 +221,11 @@ impl ObjectSpec {
     fn __repr__(&self) -> String {
         format!("<ObjectSpec {}>", self.name)
     }
+}
+
+/// Whether the compile step for bcc's dialect made an object: it marks them with a section.
+fn is_dialect(data: &[u8]) -> bool {
+    object::File::parse(data).is_ok_and(|file| file.section_by_name(".rtrace.dialect").is_some())
 }
 
 /// Collect what creates a map and what reads it.
