@@ -3,7 +3,7 @@
 use super::{
     Fault, What,
     flow::State,
-    graph::{Graph, instructions},
+    graph::{Graph, instructions, target},
     helpers::PROBE_READ,
     instruction::{FRAME, Flow, Instruction, code},
     liveness::Liveness,
@@ -45,28 +45,15 @@ impl Read {
         let mut free = self.free.iter();
         let mut slots = 1..;
         // A copy in a register keeps what the verifier knows of a number, which older kernels forget on the stack.
-        let place = |register| match free.next() {
-            Some(other) => (copy(other, register), copy(register, other)),
-            None => {
-                let slot = slot(slots.next().unwrap_or(i64::MAX / 16));
-                let there = Instruction {
-                    code: code::STX | code::MEM | code::DW,
-                    dst: FRAME,
-                    src: register,
-                    off: slot,
-                    imm: 0,
-                };
-                let back = Instruction {
-                    code: code::LDX | code::MEM | code::DW,
-                    dst: register,
-                    src: FRAME,
-                    off: slot,
-                    imm: 0,
-                };
-                (there, back)
+        let mut place = |register| {
+            if let Some(other) = free.next() {
+                return (copy(other, register), copy(register, other));
             }
+            let off = slot(slots.next().unwrap_or_default());
+            let there = Instruction { code: code::STX | code::MEM | code::DW, dst: FRAME, src: register, off, imm: 0 };
+            (there, Instruction { code: code::LDX | code::MEM | code::DW, dst: register, src: FRAME, off, imm: 0 })
         };
-        let (there, back): (Vec<_>, Vec<_>) = self.keep.iter().map(place).unzip();
+        let (there, back): (Vec<_>, Vec<_>) = self.keep.iter().map(&mut place).unzip();
         out.extend(there);
         if load.src != 3 {
             out.push(copy(3, load.src));
@@ -131,30 +118,21 @@ pub(super) fn emit(
     }
     for (old, new) in moved {
         let instruction = &mut out[new];
-        let distance = |there: &[usize], distance: i64| {
-            let target = there[usize::try_from(old as i64 + 1 + distance).unwrap_or(0)];
-            target as i64 - new as i64 - 1
+        let count = |there: &[usize], distance: i64| {
+            let target = target(old, distance).map_or(0, |target| there[target]);
+            target.checked_signed_diff(new + 1).map_or(i64::MAX, |distance| distance as i64)
         };
         let too_far = |distance: i64| Fault { at: old, what: What::TooFar(distance) };
-        if let Some(to) = instruction.function_address() {
-            let distance = distance(&entered, to);
+        let (there, distance) = match (instruction.function_address(), instruction.flow()) {
+            (Some(distance), _) | (None, Flow::Call(distance)) => (&entered, distance),
+            (None, Flow::Jump(distance) | Flow::Branch(distance)) => (&landed, distance),
+            (None, Flow::Next | Flow::Exit) => continue,
+        };
+        let distance = count(there, distance);
+        if instruction.is_short_jump() {
+            instruction.off = i16::try_from(distance).map_err(|_| too_far(distance))?;
+        } else {
             instruction.imm = i32::try_from(distance).map_err(|_| too_far(distance))?;
-            continue;
-        }
-        match instruction.flow() {
-            Flow::Call(to) => {
-                let distance = distance(&entered, to);
-                instruction.imm = i32::try_from(distance).map_err(|_| too_far(distance))?;
-            }
-            Flow::Jump(to) | Flow::Branch(to) if instruction.is_long_jump() => {
-                let distance = distance(&landed, to);
-                instruction.imm = i32::try_from(distance).map_err(|_| too_far(distance))?;
-            }
-            Flow::Jump(to) | Flow::Branch(to) => {
-                let distance = distance(&landed, to);
-                instruction.off = i16::try_from(distance).map_err(|_| too_far(distance))?;
-            }
-            Flow::Next | Flow::Exit => {}
         }
     }
     entered.truncate(code.len());

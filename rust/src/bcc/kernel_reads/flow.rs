@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use super::{
-    graph::{Graph, instructions},
+    graph::{Graph, instructions, target},
     helpers,
     instruction::{self, FRAME, Instruction, code},
     value::{Kinds, Value},
@@ -14,7 +14,8 @@ use super::{
 
 /// The kernel's `MAX_BPF_STACK`.
 pub(super) const STACK_BYTES: i64 = 512;
-const SLOT_BYTES: i64 = 8;
+pub(super) const SLOT_BYTES: i64 = 8;
+const SLOTS: usize = 64;
 
 /// What the type of a program says about its argument.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +52,7 @@ impl State {
         let mut registers = [Value::UNSET; 11];
         registers[1..=arguments.len()].copy_from_slice(arguments);
         registers[usize::from(FRAME)] = Value::stack(0);
-        Self { registers, slots: vec![Value::UNSET; (STACK_BYTES / SLOT_BYTES) as usize] }
+        Self { registers, slots: vec![Value::UNSET; SLOTS] }
     }
 
     pub(super) fn get(&self, register: u8) -> Value {
@@ -90,7 +91,8 @@ impl State {
     /// Something may have been written to `bytes` at an offset.
     fn weaken(&mut self, offset: i64, bytes: i64) {
         let end = offset.saturating_add(bytes);
-        for (slot, start) in self.slots.iter_mut().zip((-STACK_BYTES..).step_by(SLOT_BYTES as usize)) {
+        let starts = (0..).map(|index| SLOT_BYTES * index - STACK_BYTES);
+        for (slot, start) in self.slots.iter_mut().zip(starts) {
             if start < end && offset < start + SLOT_BYTES {
                 *slot = slot.weakened();
             }
@@ -186,16 +188,13 @@ impl State {
         let Instruction { dst, src, imm, .. } = instruction;
         match instruction.class() {
             code::LD if instruction.is_wide() => {
-                let number = i64::from(second.unwrap_or_default()) << 32 | i64::from(imm as u32);
+                let number = i64::from(second.unwrap_or_default()) << 32 | i64::from(imm.cast_unsigned());
                 self.set(
                     dst,
                     match src {
                         code::PSEUDO_NONE => Value::constant(number),
                         code::PSEUDO_BTF_ID => Value::TYPED,
-                        code::PSEUDO_FUNC => {
-                            let start = i64::try_from(at).unwrap_or(i64::MAX).saturating_add(1 + i64::from(imm));
-                            usize::try_from(start).map_or(Value::MEMORY, Value::function)
-                        }
+                        code::PSEUDO_FUNC => target(at, i64::from(imm)).map_or(Value::MEMORY, Value::function),
                         _ => Value::MEMORY,
                     },
                 );

@@ -3,14 +3,12 @@
 use super::{
     Fault, What,
     emit::Read,
-    flow::{STACK_BYTES, State},
+    flow::{SLOT_BYTES, STACK_BYTES, State},
     graph::Graph,
     instruction::{Instruction, code},
     liveness::Liveness,
     value::Kinds,
 };
-
-const SLOT_BYTES: i64 = 8;
 
 /// What is known of a function's use of its frame.
 #[derive(Clone, Debug, Default)]

@@ -36,9 +36,8 @@ impl Graph {
     pub(super) fn new(code: &[Instruction]) -> Result<Self, Fault> {
         let seconds = second_halves(code)?;
         let land = |from: usize, distance: i64| -> Result<usize, Fault> {
-            let to = i64::try_from(from).unwrap_or(i64::MAX).saturating_add(1).saturating_add(distance);
-            let to = usize::try_from(to).ok().filter(|to| *to < code.len());
-            to.filter(|to| !seconds.contains(to)).ok_or(Fault::malformed(from, "goes nowhere"))
+            let to = target(from, distance).filter(|to| *to < code.len() && !seconds.contains(to));
+            to.ok_or(Fault::malformed(from, "goes nowhere"))
         };
         let mut functions = BTreeSet::from([0]);
         let mut taken = BTreeSet::new();
@@ -118,6 +117,11 @@ impl Graph {
         }
         predecessors
     }
+}
+
+/// Where a jump or call leads to; distances count from the next instruction.
+pub(super) fn target(from: usize, distance: i64) -> Option<usize> {
+    from.checked_add(1)?.checked_add_signed(isize::try_from(distance).ok()?)
 }
 
 /// Every instruction and where it is, without the second halves of constants.

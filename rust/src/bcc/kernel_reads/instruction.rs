@@ -160,9 +160,10 @@ impl Instruction {
         (self.is_wide() && self.src == code::PSEUDO_FUNC).then(|| i64::from(self.imm))
     }
 
-    /// Whether the distance of a jump is in `imm`: `gotol` of the fourth instruction set.
-    pub(super) const fn is_long_jump(self) -> bool {
-        self.class() == code::JMP32 && self.operation() == code::JA
+    /// Whether it is a jump whose distance is in `off`: all but `gotol` of the fourth instruction set.
+    pub(super) const fn is_short_jump(self) -> bool {
+        let short = self.class() == code::JMP || self.operation() != code::JA;
+        self.is_jump() && !self.is_call() && short
     }
 
     pub(super) fn flow(self) -> Flow {

@@ -86,10 +86,10 @@ pub(super) fn assemble(text: &str) -> Vec<Instruction> {
                 None if label.starts_with('-') => number(label),
                 None => labels.get(label).map_or_else(|| panic!("no label `{label}`"), |to| *to as i64) - at as i64 - 1,
             };
-            if instruction.is_wide() || instruction.is_call() || instruction.is_long_jump() {
-                instruction.imm = i32::try_from(distance).expect("near");
-            } else {
+            if instruction.is_short_jump() {
                 instruction.off = i16::try_from(distance).expect("near");
+            } else {
+                instruction.imm = i32::try_from(distance).expect("near");
             }
         }
         instruction
@@ -215,7 +215,7 @@ fn line_of(instruction: Instruction, second: Option<&Instruction>) -> String {
             code::EXIT => "exit".to_owned(),
             code::CALL if src == code::PSEUDO_CALL => format!("call {imm:+}"),
             code::CALL => format!("call {imm}"),
-            code::JA if instruction.is_long_jump() => format!("gotol {imm:+}"),
+            code::JA if !instruction.is_short_jump() => format!("gotol {imm:+}"),
             code::JA => format!("goto {off:+}"),
             code::MAY_GOTO => format!("may_goto {off:+}"),
             condition => {

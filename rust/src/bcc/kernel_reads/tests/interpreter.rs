@@ -65,7 +65,7 @@ fn noise(seed: u64) -> u64 {
 fn kernel_byte(address: u64) -> u8 {
     let word = address & !7;
     let noise = noise(word);
-    let value = if noise & 3 == 0 { noise } else { KERNEL + (noise >> 8) % (KERNEL_BYTES + 64) };
+    let value = if noise.is_multiple_of(4) { noise } else { KERNEL + (noise >> 8) % (KERNEL_BYTES + 64) };
     value.to_le_bytes()[(address & 7) as usize]
 }
 
