@@ -50,6 +50,8 @@ struct Writer {
     function: usize,
     functions: usize,
     blocks: u64,
+    /// How far down the frame goes.
+    depth: u64,
 }
 
 /// Write a program.
@@ -64,6 +66,7 @@ pub(super) fn program(seed: u64) -> String {
         function: 0,
         functions,
         blocks: 0,
+        depth: 0,
     };
     for function in 0..functions {
         writer.function = function;
@@ -99,6 +102,7 @@ impl Writer {
         self.registers = [Holds::Nothing; 10];
         self.slots = [Holds::Nothing; 8];
         self.blocks = 2 + self.random.below(5);
+        self.depth = 72 + 8 * self.random.below(56);
         if self.function == 0 {
             self.registers[1] = Holds::Context;
             self.line("r6 = r1");
@@ -146,9 +150,10 @@ impl Writer {
     }
 
     fn look_up(&mut self) {
-        self.line("*(u32 *)(r10 - 72) = 1");
+        let depth = self.depth;
+        self.line(&format!("*(u32 *)(r10 - {depth}) = 1"));
         self.line("r2 = r10");
-        self.line("r2 += -72");
+        self.line(&format!("r2 += -{depth}"));
         self.line("r1 = map 7 ll");
         self.line("call 1");
         self.called(Holds::Value);
@@ -161,7 +166,7 @@ impl Writer {
 
     fn operation(&mut self) {
         let to = self.any();
-        match self.random.below(20) {
+        match self.random.below(22) {
             0..=5 => self.load_from_kernel(to),
             6 => {
                 if let Some(context) = self.holding(Holds::Context) {
@@ -213,7 +218,34 @@ impl Writer {
                     self.set(to, Holds::Frame);
                 }
             },
+            18 => self.store_to_frame(),
+            19 => {
+                let depth = self.depth;
+                if let Some(number) = self.holding(Holds::Number) {
+                    self.line(&format!("*(u64 *)(r10 - {depth}) = r{number}"));
+                    self.load_from_kernel(to);
+                    self.line(&format!("r{number} = *(u64 *)(r10 - {depth})"));
+                    self.set(number, Holds::Number);
+                }
+            }
             _ => self.call(),
+        }
+    }
+
+    /// Write through a pointer into a frame: this function's, or one that it was given.
+    fn store_to_frame(&mut self) {
+        let size = self.random.one_of(&["u64", "u32", "u8"]);
+        if let (Some(frame), Some(number)) = (self.holding(Holds::Frame), self.holding(Holds::Number)) {
+            self.line(&format!("*({size} *)(r{frame} + 0) = r{number}"));
+        }
+    }
+
+    /// Read into a register that no call needs.
+    fn load_beside(&mut self, from: u8) {
+        if self.random.below(2) == 0 {
+            let to = self.random.one_of(&[0, 0, 6, 9]);
+            self.line(&format!("r{to} = *(u64 *)(r{from} + 8)"));
+            self.set(to, Holds::Address);
         }
     }
 
@@ -266,10 +298,14 @@ impl Writer {
         self.line("r1 = r10");
         self.line(&format!("r1 += -{}", 8 * (slot + 1)));
         self.line("r2 = 16");
+        if let Some(address) = self.holding(Holds::Address).filter(|register| *register > 2) {
+            self.load_beside(address);
+        }
         self.line("call 16");
         self.called(Holds::Number);
+        // As good as any address.
         for slot in [slot - 1, slot] {
-            self.slots[slot] = Holds::Number;
+            self.slots[slot] = Holds::Address;
         }
     }
 
@@ -283,10 +319,11 @@ impl Writer {
         let mut lines = String::new();
         let _ = writeln!(lines, "r4 = r{address}\nr5 = r{number}\nr1 = r4\nr3 = r5\nr2 = r10\nr2 += -40");
         self.text += &lines;
+        self.load_beside(1);
         self.line(&format!("call function{callee}"));
         self.called(Holds::Number);
         for slot in 1..5 {
-            self.slots[slot] = if self.slots[slot] == Holds::Nothing { Holds::Nothing } else { Holds::Number };
+            self.slots[slot] = if self.slots[slot] == Holds::Nothing { Holds::Nothing } else { Holds::Address };
         }
     }
 }
