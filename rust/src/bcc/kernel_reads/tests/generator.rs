@@ -3,8 +3,6 @@
 //! What each register holds is followed from line to line but not along jumps, so a program is right on some of its
 //! ways and wrong on others; the machine stops where the verifier would have refused.
 
-use std::fmt::Write as _;
-
 /// Numbers without chance: the same seed gives the same ones everywhere.
 pub(super) struct Random(u64);
 
@@ -118,6 +116,7 @@ impl Writer {
             self.registers[1] = Holds::Address;
             self.registers[2] = Holds::Frame;
             self.registers[3] = Holds::Number;
+            self.registers[4] = Holds::Value;
         }
         for block in 0..self.blocks {
             let label = format!("label{}_{block}:", self.function);
@@ -315,10 +314,17 @@ impl Writer {
             return;
         }
         let callee = later + self.random.below((self.functions - later) as u64) as usize;
-        let (Some(address), Some(number)) = (self.holding(Holds::Address), self.holding(Holds::Number)) else { return };
-        let mut lines = String::new();
-        let _ = writeln!(lines, "r4 = r{address}\nr5 = r{number}\nr1 = r4\nr3 = r5\nr2 = r10\nr2 += -40");
-        self.text += &lines;
+        let arguments = [Holds::Address, Holds::Number, Holds::Value].map(|wanted| self.holding(wanted));
+        let [Some(address), Some(number), Some(value)] = arguments else { return };
+        // By way of the stack, as they may be in each other's places.
+        for (slot, register) in [(2, address), (3, number), (4, value)] {
+            self.line(&format!("*(u64 *)(r10 - {}) = r{register}", 8 * slot));
+        }
+        for (slot, register) in [(2, 1), (3, 3), (4, 4)] {
+            self.line(&format!("r{register} = *(u64 *)(r10 - {})", 8 * slot));
+        }
+        self.line("r2 = r10");
+        self.line("r2 += -40");
         self.load_beside(1);
         self.line(&format!("call function{callee}"));
         self.called(Holds::Number);
