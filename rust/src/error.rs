@@ -35,6 +35,10 @@ pub(crate) enum Error {
     MapKey { map: String, key: String },
     #[error("BTF of `{of}`: {source}")]
     Btf { of: String, source: BtfError },
+    #[error("{operation}: {cause}")]
+    Symbol { operation: String, cause: String },
+    #[error("read /proc/kallsyms: the kernel hides its addresses")]
+    HiddenAddresses,
     #[error("{operation}: {source}")]
     System { operation: String, source: io::Error },
     #[error("no {what} `{name}` in `{object}`; it has {known}")]
@@ -123,6 +127,12 @@ fn describe<'py>(py: Python<'py>, error: &Error) -> PyResult<Exception<'py>> {
         Error::Btf { .. } => {
             hint = Some("the kernel must be built with CONFIG_DEBUG_INFO_BTF=y; `rtrace doctor` tells".into());
             "BtfError"
+        }
+        Error::Symbol { .. } => "SymbolError",
+        Error::HiddenAddresses => {
+            facts.set_item("missing", PyTuple::new(py, ["CAP_SYSLOG"])?)?;
+            hint = Some("run as root, or set kernel.kptr_restrict to 0 or 1 and have CAP_SYSLOG".into());
+            "PrivilegeError"
         }
         Error::System { .. } => "RtraceError",
         Error::NoSuchMember { object, .. } => {

@@ -21,6 +21,7 @@ mod prebuilt;
 mod ring_buffer;
 mod sections;
 mod spec;
+mod symbols;
 mod sys;
 mod warning;
 
@@ -37,6 +38,12 @@ mod _rtrace {
     use super::kernel::{
         filter::{filter_matches, parse_filter},
         format::parse_format,
+    };
+    #[pymodule_export]
+    use super::symbols::{
+        functions::{elf_address_offset, elf_functions, elf_symbol_offset, find_executable, find_library, usdt_probes},
+        kernel::KernelSymbols,
+        process_symbols::ProcessSymbols,
     };
     use super::{
         error::Error,
