@@ -48,6 +48,7 @@ mod _rtrace {
     };
     #[pymodule_export]
     use super::symbols::{
+        file_symbols::FileSymbols,
         functions::{elf_address_offset, elf_functions, elf_symbol_offset, find_executable, find_library, usdt_probes},
         kernel::KernelSymbols,
         process_symbols::ProcessSymbols,

@@ -32,9 +32,12 @@ pub(crate) struct Location {
     pub(crate) address: u64,
     /// Where that is in the file.
     pub(crate) offset: u64,
+    /// Where that is in the process that was asked about.
+    pub(crate) loaded_at: Option<u64>,
     /// The linker's address of the counter of listeners; 0 if there is none.
     pub(crate) semaphore: u64,
     pub(crate) semaphore_offset: u64,
+    /// With the linker's address of the name that is part of its place.
     pub(crate) arguments: Vec<(Argument, Option<u64>)>,
 }
 
@@ -95,5 +98,5 @@ fn location(
         (argument, address)
     });
     let arguments = arguments.collect();
-    Ok((provider, name, Location { address, offset: of, semaphore, semaphore_offset, arguments }))
+    Ok((provider, name, Location { address, offset: of, loaded_at: None, semaphore, semaphore_offset, arguments }))
 }
