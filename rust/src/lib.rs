@@ -7,6 +7,7 @@
 
 mod array;
 mod attach;
+mod batch;
 mod bcc;
 mod error;
 mod held;
@@ -18,7 +19,11 @@ mod load;
 mod logging;
 mod map;
 mod object;
+mod perf_buffer;
+mod poll;
 mod prebuilt;
+mod program;
+mod record_buffer;
 mod ring_buffer;
 mod sections;
 mod spec;
@@ -47,6 +52,8 @@ mod _rtrace {
         format::parse_format,
     };
     #[pymodule_export]
+    use super::poll::{event_from, poll_buffers};
+    #[pymodule_export]
     use super::symbols::{
         file_symbols::FileSymbols,
         functions::{elf_address_offset, elf_functions, elf_symbol_offset, find_executable, find_library, usdt_probes},
@@ -60,7 +67,10 @@ mod _rtrace {
         link,
     };
     #[pymodule_export]
-    use super::{link::Link, map::Map, object::Object, ring_buffer::RingBuffer, spec::ObjectSpec};
+    use super::{
+        link::Link, map::Map, object::Object, perf_buffer::PerfBuffer, record_buffer::RecordBuffer,
+        ring_buffer::RingBuffer, spec::ObjectSpec,
+    };
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -45,6 +45,11 @@ impl Map {
         Ok(Self { facts, fd, shape })
     }
 
+    /// Return how many values a key of such a map has.
+    pub(crate) fn cpus_of(facts: &MapFacts) -> io::Result<usize> {
+        Ok(Shape::of(facts)?.cpus)
+    }
+
     /// Run `operation` on the descriptor, without the interpreter's lock.
     fn with<T: Send>(
         &self,

@@ -20,31 +20,13 @@ use crate::{
     load::Loader,
     logging,
     map::{Map, MapFacts},
+    perf_buffer::PerfBuffer,
+    program::{PROBES, Program},
+    record_buffer::{LossMap, RecordBuffer},
     ring_buffer::RingBuffer,
     sys::{bpf, perf::Sampling},
     warning,
 };
-
-/// A program that the verifier has accepted.
-pub(crate) struct Program {
-    name: String,
-    kind: &'static Kind,
-    target: Option<String>,
-    fd: OwnedFd,
-}
-
-impl Program {
-    pub(crate) fn new(name: &str, kind: &'static Kind, target: Option<&str>, fd: OwnedFd) -> Self {
-        Self { name: name.to_owned(), kind, target: target.map(str::to_owned), fd }
-    }
-
-    fn is_for_returns(&self) -> bool {
-        matches!(self.kind.name, "kretprobe" | "uretprobe")
-    }
-}
-
-/// The kinds that are one type of program to the kernel.
-const PROBES: [&str; 4] = ["kprobe", "kretprobe", "uprobe", "uretprobe"];
 
 /// What is gone once the object is closed.
 struct State {
@@ -90,6 +72,17 @@ impl Object {
         let mut known: Vec<_> = known.map(String::as_str).collect();
         known.sort_unstable();
         Error::NoSuchMember { what, name: name.to_owned(), object: self.name.clone(), known: known.join(", ") }
+    }
+
+    /// Copy the descriptor of a map, which must be of one type.
+    fn copy_map(&self, name: &str, of_type: bpf_map_type, what: &str) -> PyResult<(&MapFacts, OwnedFd)> {
+        let (facts, fd) = self.maps.get(name).ok_or_else(|| self.no_such("map", name, self.maps.keys()))?;
+        if !facts.is_any(&[of_type]) {
+            return Err(Error::Type(format!("map `{name}` is not a {what}")).into());
+        }
+        let guard = fd.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = guard.as_ref().ok_or_else(|| Error::Closed(format!("object `{}`", self.name)))?;
+        Ok((facts, open.try_clone()?))
     }
 
     /// Run `operation` on `program`, which must be of one of `kinds`.
@@ -196,15 +189,48 @@ impl Object {
             let known = WhenFull::NAMES.map(|(name, _)| name).join(", ");
             return Err(Error::Value(format!("when_full must be one of {known}, not {when_full:?}")).into());
         };
-        let (facts, fd) = self.maps.get(map).ok_or_else(|| self.no_such("map", map, self.maps.keys()))?;
-        if facts.map_type != bpf_map_type::BPF_MAP_TYPE_RINGBUF as u32 {
-            return Err(Error::Type(format!("map `{map}` is not a ring buffer")).into());
-        }
-        let guard = fd.lock().unwrap_or_else(PoisonError::into_inner);
-        let open = guard.as_ref().ok_or_else(|| Error::Closed(format!("object `{}`", self.name)))?;
-        let copy = open.try_clone()?;
+        let (facts, copy) = self.copy_map(map, bpf_map_type::BPF_MAP_TYPE_RINGBUF, "ring buffer")?;
         let layout = record_bytes.map_or_else(|| facts.value.clone(), Layout::Opaque);
         Ok(RingBuffer::new(map, layout, copy, facts.max_entries as usize, (max_bytes, when_full))?)
+    }
+
+    /// Open the perf buffer called `map` (a perf event array): `pages` pages for each CPU, a power of two.
+    ///
+    /// Programs wake the reader after `wakeup_events` records of a CPU. The records have the type that the object's
+    /// BTF says, or are bytes of which `record_bytes` are taken each; :meth:`PerfBuffer.poll` needs neither.
+    /// There may be one perf buffer of a map at a time. Privilege: `CAP_PERFMON`.
+    #[pyo3(signature = (map, *, pages = 8, wakeup_events = 1, record_bytes = None))]
+    fn perf_buffer(
+        &self,
+        py: Python<'_>,
+        map: &str,
+        pages: usize,
+        wakeup_events: u32,
+        record_bytes: Option<usize>,
+    ) -> PyResult<PerfBuffer> {
+        let (facts, copy) = self.copy_map(map, bpf_map_type::BPF_MAP_TYPE_PERF_EVENT_ARRAY, "perf event array")?;
+        let layout = record_bytes.map(Layout::Opaque).or_else(|| facts.event.clone());
+        Ok(py.detach(|| PerfBuffer::new(map, layout, copy, pages, wakeup_events))?)
+    }
+
+    /// Open the ring buffer called `map` for records that differ in size.
+    ///
+    /// They have the type that the object's BTF says, or are bytes of which `record_bytes` are taken each;
+    /// :meth:`RecordBuffer.poll` needs neither. Kernel: 5.8 or newer.
+    #[pyo3(signature = (map, *, record_bytes = None))]
+    fn record_buffer(&self, map: &str, record_bytes: Option<usize>) -> PyResult<RecordBuffer> {
+        let (facts, copy) = self.copy_map(map, bpf_map_type::BPF_MAP_TYPE_RINGBUF, "ring buffer")?;
+        let typed = || Some(facts.value.clone()).filter(|layout| layout.size() > 0);
+        let layout = record_bytes.map(Layout::Opaque).or_else(|| facts.event.clone()).or_else(typed);
+        let losses = format!("{map}__lost");
+        let losses = match self.maps.get(&losses) {
+            None => None,
+            Some((facts, _)) => {
+                let (_, copy) = self.copy_map(&losses, bpf_map_type::BPF_MAP_TYPE_PERCPU_ARRAY, "per-CPU array")?;
+                Some(LossMap { map: copy, cpus: Map::cpus_of(facts)? })
+            }
+        };
+        Ok(RecordBuffer::new(map, layout, copy, facts.max_entries as usize, losses)?)
     }
 
     /// Attach a kprobe program to the entry of the kernel function `symbol`, `offset` bytes behind it, or to its

@@ -293,9 +293,19 @@ fn map_facts(name: &str, map: &ObjectMap, btf: Option<&Arc<Btf>>) -> MapFacts {
         types,
         key: layout(types.map(|(key, _)| key), key_size),
         value: layout(types.map(|(_, value)| value), value_size),
+        event: btf.and_then(|btf| event_layout(name, btf)),
         pin: matches!(map.pinning(), PinningType::ByName).then(|| Path::new("/sys/fs/bpf").join(name)),
         described: MapTypes::of(name, map, btf),
     }
+}
+
+/// Return the type of the events that programs send through `map`: what the variable points to that the compiler was
+/// made to leave for it.
+fn event_layout(map: &str, btf: &Btf) -> Option<Layout> {
+    let name = map.strip_suffix("__map").unwrap_or(map);
+    let (_, variable) = btf.find(kind::VAR, &format!("__rtrace_event_{name}"))?;
+    let (_, pointer) = btf.resolve(variable.size_or_type).ok()?;
+    Layout::of_type(btf, pointer.size_or_type).ok().filter(|_| pointer.kind() == kind::PTR)
 }
 
 /// Find the variables of an object and what they hold.
