@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from rtrace.errors import BtfError as BtfError
     from rtrace.errors import ClosedError as ClosedError
     from rtrace.errors import CommandError as CommandError
+    from rtrace.errors import CompileError as CompileError
     from rtrace.errors import LoadError as LoadError
     from rtrace.errors import LostEventsWarning as LostEventsWarning
     from rtrace.errors import MapError as MapError
@@ -57,6 +58,7 @@ _HOMES = {
         "BtfError",
         "ClosedError",
         "CommandError",
+        "CompileError",
         "LoadError",
         "LostEventsWarning",
         "MapError",

@@ -33,6 +33,12 @@ TABLE: list[tuple[type[errors.RtraceError], tuple[type[BaseException], ...], dic
         {"object": None, "program": None, "errno": None},
     ),
     (
+        errors.CompileError,
+        (errors.LoadError,),
+        {"object": "a.c", "program": None, "errno": None, "diagnostics": ({"line": 3},), "log": "a.c:3:1: error: x"},
+        {"object": None, "program": None, "errno": None, "diagnostics": (), "log": ""},
+    ),
+    (
         errors.VerifierError,
         (errors.LoadError,),
         {"object": "a.o", "program": "p", "errno": 13, "log": ("R1 !read_ok",)},

@@ -29,7 +29,7 @@ const INPUT: &str = "rtrace=input.c";
 const OUTPUT: &str = "rtrace=output.o";
 
 /// What a program is compiled with, the same for all.
-const FLAGS: [&str; 25] = [
+const FLAGS: [&str; 26] = [
     "-O2",
     "-g",
     "-nostdinc",
@@ -37,6 +37,8 @@ const FLAGS: [&str; 25] = [
     "-fno-delete-null-pointer-checks",
     "-fno-strict-aliasing",
     "-fno-stack-protector",
+    // Objects know nothing of the temporary folder that they were made in.
+    "-fdebug-compilation-dir=.",
     "-fno-color-diagnostics",
     "-fno-caret-diagnostics",
     "-ferror-limit=20",
@@ -277,7 +279,7 @@ fn write(folder: &Path, program: &Program, front: &str) -> io::Result<()> {
         }
         section(&mut text, &unit.compiled_as, &unit.rewritten);
         if index == 0 {
-            section(&mut text, "rtrace/end.h", include_str!("prelude/end.h"));
+            section(&mut text, diagnostics::END, include_str!("prelude/end.h"));
         }
         fs::write(folder.join(if index == 0 { INPUT } else { &unit.file }), text)?;
         fs::write(folder.join(&unit.compiled_as), &unit.source)?;

@@ -4,7 +4,10 @@ use std::fmt::Write;
 
 use pyo3::{prelude::*, types::PyDict};
 
-use super::edits::Edits;
+use super::{
+    edits::Edits,
+    lexer::{self, Kind},
+};
 
 /// Why a source is not compiled at all; `at` is a byte of it.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,7 +23,7 @@ impl Refusal {
 
     /// The same as what a compiler says.
     pub(crate) fn diagnostic(&self, source: &str, file: &str) -> Diagnostic {
-        let (line, column) = place(source, self.at);
+        let (line, column) = position(source, self.at);
         Diagnostic { file: file.to_owned(), line, column, severity: "error".into(), message: self.message.clone() }
     }
 }
@@ -65,7 +68,7 @@ pub(crate) fn summary(name: &str, diagnostics: &[Diagnostic], excerpt: Option<&s
 }
 
 /// Return line and column of a byte.
-fn place(source: &str, at: usize) -> (usize, usize) {
+fn position(source: &str, at: usize) -> (usize, usize) {
     let before = &source.as_bytes()[..at.min(source.len())];
     let line_start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
     let lines = before.split(|byte| *byte == b'\n').count();
@@ -89,6 +92,9 @@ pub(crate) fn parse(log: &str, files: &[Named<'_>]) -> Vec<Diagnostic> {
     log.lines().filter_map(|line| parse_line(line, files)).collect()
 }
 
+/// The text that stands behind every program.
+pub(crate) const END: &str = "rtrace/end.h";
+
 const SEVERITIES: [&str; 4] = ["fatal error", "error", "warning", "note"];
 
 fn parse_line(line: &str, files: &[Named<'_>]) -> Option<Diagnostic> {
@@ -111,16 +117,37 @@ fn parse_line(line: &str, files: &[Named<'_>]) -> Option<Diagnostic> {
         let message = message.to_owned();
         return Some(Diagnostic { file: String::new(), line: 0, column: 0, severity, message });
     };
-    let (file, column) = match files.iter().find(|known| same_file(known.compiled_as, file)) {
+    if file == END
+        && let Some(program) = files.first()
+    {
+        // What is open at the end of the program is missed behind it only.
+        let unclosed = unclosed(program.source);
+        let (line, column) = position(program.source, unclosed.unwrap_or(program.source.trim_end().len()));
+        let message = if unclosed.is_some() { "this bracket is never closed" } else { message };
+        return Some(Diagnostic { file: program.name.to_owned(), line, column, severity, message: message.to_owned() });
+    }
+    let (file, column) = match files.iter().find(|known| known.compiled_as == file) {
         Some(known) => (known.name, known.edits.column(known.source, number, column)),
         None => (file, column),
     };
     Some(Diagnostic { file: file.to_owned(), line: number, column, severity, message: message.to_owned() })
 }
 
-/// The code generator leaves `./` out.
-fn same_file(known: &str, said: &str) -> bool {
-    known == said || known.strip_prefix("./").is_some_and(|known| known == said)
+/// Find the last bracket that nothing closes.
+fn unclosed(source: &str) -> Option<usize> {
+    let (mut open, mut directive) = (Vec::new(), false);
+    for token in lexer::tokens(source).ok()? {
+        match token.kind {
+            Kind::Directive => directive = true,
+            Kind::EndOfDirective => directive = false,
+            Kind::Punctuation(b'(' | b'[' | b'{') if !directive => open.push(token.start as usize),
+            Kind::Punctuation(b')' | b']' | b'}') if !directive => {
+                open.pop();
+            }
+            _ => {}
+        }
+    }
+    open.pop()
 }
 
 /// Take `file:line:column` apart.
@@ -148,7 +175,7 @@ pub(crate) fn excerpt(source: &str, line: usize, column: usize) -> Option<String
 
 #[cfg(test)]
 mod tests {
-    use super::{Named, excerpt, parse, place};
+    use super::{Named, excerpt, parse, position};
     use crate::bcc::edits::Edits;
 
     #[test]
@@ -156,8 +183,8 @@ mod tests {
         let source = "int x;\nint f() { g(); }\n";
         let mut edits = Edits::default();
         edits.insert(7, "static ");
-        let files = [Named { compiled_as: "./a.c", name: "a.c", source, edits: &edits }];
-        let log = "./a.c:2:18: error: no: such thing\nclang: error: unknown argument: '-q'\n\
+        let files = [Named { compiled_as: "a.c", name: "a.c", source, edits: &edits }];
+        let log = "a.c:2:18: error: no: such thing\nclang: error: unknown argument: '-q'\n\
                    error: a.c:2:18: in function f: too many args\n1 error generated.\n";
         let found = parse(log, &files);
         let of = |index: usize| (found[index].line, found[index].column, found[index].message.as_str());
@@ -173,6 +200,6 @@ mod tests {
         assert_eq!(excerpt("a\n\tbc d\n", 2, 3).unwrap(), "    2 | \tbc d\n      | \t ^");
         assert_eq!(excerpt("a", 3, 1), None);
         assert!(excerpt(&"\u{e9}".repeat(500), 1, 601).unwrap().ends_with('^'));
-        assert_eq!(place("a\nbc", 3), (2, 2));
+        assert_eq!(position("a\nbc", 3), (2, 2));
     }
 }

@@ -102,7 +102,7 @@ impl Lexer<'_> {
                     continue;
                 }
                 b'/' if self.byte(1) == b'*' => {
-                    self.skip_comment();
+                    self.skip_comment()?;
                     continue;
                 }
                 b'#' if first_on_line => {
@@ -157,12 +157,18 @@ impl Lexer<'_> {
         }
     }
 
-    fn skip_comment(&mut self) {
+    /// A comment without an end would swallow what rtrace puts behind the program.
+    fn skip_comment(&mut self) -> Result<(), Refusal> {
+        let start = self.at;
         self.at += 2;
-        while self.at < self.bytes.len() && !(self.byte(0) == b'*' && self.byte(1) == b'/') {
+        while !(self.byte(0) == b'*' && self.byte(1) == b'/') {
+            if self.at >= self.bytes.len() {
+                return Err(Refusal::new(start, "a comment that never ends"));
+            }
             self.at += 1;
         }
-        self.at = (self.at + 2).min(self.bytes.len());
+        self.at += 2;
+        Ok(())
     }
 
     /// A string or character constant, up to its quote or the end of its line.
@@ -229,7 +235,6 @@ mod tests {
     #[test]
     fn what_never_ends_is_left_to_the_compiler() {
         assert_eq!(texts("\"abc\nd"), ["\"abc", "d"]);
-        assert_eq!(texts("a /* b"), ["a"]);
         assert_eq!(texts("\"\\"), ["\"\\"]);
         assert_eq!(texts("'\\\u{e9}' x"), ["'\\\u{e9}'", "x"]);
         assert_eq!(texts("\u{e9}t\u{e9} = 1"), ["\u{e9}t\u{e9}", "=", "1"]);
@@ -238,6 +243,8 @@ mod tests {
     #[test]
     fn what_no_compiler_takes_is_refused() {
         assert!(tokens("int a\0;").is_err());
+        assert_eq!(tokens("a /* b").unwrap_err().at, 2);
+        assert!(tokens("a /*/").is_err());
         assert!(tokens(&"{".repeat(257)).is_err());
         assert!(tokens(&"{}".repeat(1000)).is_ok());
         assert!(tokens(&"{".repeat(10 << 20)).is_err());

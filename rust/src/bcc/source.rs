@@ -171,8 +171,8 @@ fn compiled_name(name: &str, index: usize) -> String {
         .collect();
     let kept = if kept.chars().all(|character| character == '.') { "text".to_owned() } else { kept };
     match index {
-        0 => format!("./{kept}"),
-        _ => format!("./{index}-{kept}"),
+        0 => kept,
+        _ => format!("{index}-{kept}"),
     }
 }
 
@@ -236,10 +236,10 @@ mod tests {
 
     #[test]
     fn names_for_the_compiler_need_no_quotes() {
-        assert_eq!(compiled_name("/a b/c d\"\n.c", 0), "./c_d__.c");
-        assert_eq!(compiled_name("-x.h", 2), "./2--x.h");
-        assert_eq!(compiled_name("<text>", 0), "./<text>");
-        assert_eq!(compiled_name("a/..", 0), "./text");
-        assert_eq!(compiled_name("", 1), "./1-text");
+        assert_eq!(compiled_name("/a b/c d\"\n.c", 0), "c_d__.c");
+        assert_eq!(compiled_name("-x.h", 2), "2--x.h");
+        assert_eq!(compiled_name("<text>", 0), "<text>");
+        assert_eq!(compiled_name("a/..", 0), "text");
+        assert_eq!(compiled_name("", 1), "1-text");
     }
 }

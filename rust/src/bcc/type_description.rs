@@ -41,7 +41,7 @@ impl MapTypes {
         let event = || {
             // To the user, the dialect's maps have no appendix.
             let name = map.strip_suffix("__map").unwrap_or(map);
-            let (_, variable) = btf.find(kind::VAR, &format!("{EVENT_PREFIX}{name}"))?;
+            let variable = event_variable(btf, name)?;
             let (_, pointer) = btf.resolve(variable.size_or_type).ok()?;
             (pointer.kind() == kind::PTR).then_some(pointer.size_or_type)
         };
@@ -59,6 +59,17 @@ impl MapTypes {
         }
         Ok(described)
     }
+}
+
+/// Find the variable that tells the type of a map's events. It is one of a function, and clang puts the function's
+/// name in front, and a number behind all but the first: `trace_read.__rtrace_event_events.1`.
+fn event_variable<'a>(btf: &'a Btf, map: &str) -> Option<Type<'a>> {
+    let is_it = |name: &[u8]| {
+        let name = str::from_utf8(name).unwrap_or_default();
+        let (_, named) = name.split_once(EVENT_PREFIX)?;
+        (named.split('.').next() == Some(map)).then_some(())
+    };
+    btf.of_kind(kind::VAR).find(|variable| is_it(btf.string(variable.name_offset)).is_some())
 }
 
 impl fmt::Debug for MapTypes {
