@@ -16,7 +16,7 @@ use crate::{
     array,
     error::Error,
     layout::Layout,
-    sys::{self, bpf},
+    sys::{self, bpf, memory},
 };
 
 /// What a map is, known before and after it is in the kernel.
@@ -146,16 +146,15 @@ impl Map {
     }
 
     fn walk_in_batches(&self, fd: BorrowedFd<'_>, delete: bool) -> io::Result<Entries> {
-        /// Entries asked for at a time at first: enough to make the system call's cost vanish.
-        const BATCH: usize = 4096;
+        /// Most memory that is asked for at once. Untouched memory costs nothing, so it may well be too much; growing
+        /// would move what is there.
+        const AT_ONCE: usize = 256 << 20;
         let (key_size, value_size) = (self.facts.key.size(), self.value_bytes());
-        let mut batch = BATCH.min(self.facts.max_entries as usize).max(1);
-        let mut entries = Entries { keys: Vec::new(), values: Vec::new() };
+        let mut room = (AT_ONCE / (key_size + value_size)).min(self.facts.max_entries as usize).max(1);
+        let mut entries = Entries { keys: memory::zeros(room * key_size), values: memory::zeros(room * value_size) };
         let mut cursor = bpf::Cursor::default();
         let mut filled = 0;
         loop {
-            entries.keys.resize((filled + batch) * key_size, 0);
-            entries.values.resize((filled + batch) * value_size, 0);
             let keys = &mut entries.keys[filled * key_size..];
             let values = &mut entries.values[filled * value_size..];
             match bpf::map_lookup_batch(fd, &mut cursor, (keys, key_size), values, delete) {
@@ -166,12 +165,17 @@ impl Map {
                     }
                 }
                 // A hash bucket holds more entries than fit.
-                Err(error) if error.raw_os_error() == Some(libc::ENOSPC) => batch *= 2,
+                Err(error) if error.raw_os_error() == Some(libc::ENOSPC) => {}
                 Err(error) => return Err(error),
             }
+            room *= 2;
+            entries.keys.resize(room * key_size, 0);
+            entries.values.resize(room * value_size, 0);
         }
-        entries.keys.truncate(filled * key_size);
-        entries.values.truncate(filled * value_size);
+        for (bytes, size) in [(&mut entries.keys, key_size), (&mut entries.values, value_size)] {
+            bytes.truncate(filled * size);
+            bytes.shrink_to_fit();
+        }
         Ok(entries)
     }
 
@@ -264,12 +268,9 @@ impl Map {
     /// Return all entries as a dict; keys and values as ``numpy.ndarray.tolist`` gives them.
     fn to_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let (keys, values) = self.snapshot(py)?;
-        let dict = PyDict::new(py);
         let (keys, values) = (keys.call_method0("tolist")?, values.call_method0("tolist")?);
-        for (key, value) in keys.try_iter()?.zip(values.try_iter()?) {
-            dict.set_item(key?, value?)?;
-        }
-        Ok(dict)
+        let pairs = py.import("builtins")?.getattr("zip")?.call1((keys, values))?;
+        Ok(py.get_type::<PyDict>().call1((pairs,))?.cast_into()?)
     }
 
     /// Return the value of `key` as a numpy scalar (an array over the CPUs, in a per-CPU map).
