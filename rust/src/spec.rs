@@ -18,7 +18,7 @@ use pyo3::{
 };
 
 use crate::{
-    bcc::{object::Dialect, type_description::MapTypes},
+    bcc::{object::Dialect, type_description::{MapTypes, event_variable}},
     error::Error,
     kernel::btf::{Btf, BtfError, Type, kind},
     layout::Layout,
@@ -303,7 +303,7 @@ fn map_facts(name: &str, map: &ObjectMap, btf: Option<&Arc<Btf>>) -> MapFacts {
 /// made to leave for it.
 fn event_layout(map: &str, btf: &Btf) -> Option<Layout> {
     let name = map.strip_suffix("__map").unwrap_or(map);
-    let (_, variable) = btf.find(kind::VAR, &format!("__rtrace_event_{name}"))?;
+    let variable = event_variable(btf, name)?;
     let (_, pointer) = btf.resolve(variable.size_or_type).ok()?;
     Layout::of_type(btf, pointer.size_or_type).ok().filter(|_| pointer.kind() == kind::PTR)
 }

@@ -63,7 +63,7 @@ impl MapTypes {
 
 /// Find the variable that tells the type of a map's events. It is one of a function, and clang puts the function's
 /// name in front, and a number behind all but the first: `trace_read.__rtrace_event_events.1`.
-fn event_variable<'a>(btf: &'a Btf, map: &str) -> Option<Type<'a>> {
+pub(crate) fn event_variable<'a>(btf: &'a Btf, map: &str) -> Option<Type<'a>> {
     let is_it = |name: &[u8]| {
         let name = str::from_utf8(name).unwrap_or_default();
         let (_, named) = name.split_once(EVENT_PREFIX)?;
