@@ -18,7 +18,10 @@ use pyo3::{
 };
 
 use crate::{
-    bcc::{object::Dialect, type_description::{MapTypes, event_variable}},
+    bcc::{
+        object::Dialect,
+        type_description::{MapTypes, event_variable},
+    },
     error::Error,
     kernel::btf::{Btf, BtfError, Type, kind},
     layout::Layout,
