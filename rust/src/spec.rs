@@ -101,13 +101,7 @@ impl ObjectSpec {
             edit(facts);
             return Ok(());
         }
-        Err(self.no_such("map", name, parsed.maps.keys()))
-    }
-
-    pub(crate) fn no_such<'a>(&self, what: &'static str, name: &str, known: impl Iterator<Item = &'a String>) -> Error {
-        let mut known: Vec<_> = known.map(String::as_str).collect();
-        known.sort_unstable();
-        Error::NoSuchMember { what, name: name.to_owned(), object: self.name.clone(), known: known.join(", ") }
+        Err(Error::no_such("map", name, &self.name, parsed.maps.keys()))
     }
 }
 
@@ -189,7 +183,7 @@ impl ObjectSpec {
     fn set_global(&self, name: &str, value: &Bound<'_, PyAny>) -> PyResult<()> {
         let mut parsed = self.lock();
         let Some(layout) = parsed.globals.get(name) else {
-            return Err(self.no_such("global", name, parsed.globals.keys()).into());
+            return Err(Error::no_such("global", name, &self.name, parsed.globals.keys()).into());
         };
         let bytes = bytes_of(value, layout, "global", name)?;
         let globals = HashMap::from([(name, (bytes.as_slice(), true))]);
@@ -249,7 +243,7 @@ impl ObjectSpec {
         let parsed = self.lock().clone();
         for name in programs.keys() {
             if !parsed.elf.programs.contains_key(name) {
-                return Err(self.no_such("program", name, parsed.elf.programs.keys()).into());
+                return Err(Error::no_such("program", name, &self.name, parsed.elf.programs.keys()).into());
             }
         }
         logging::listen(py)?;
