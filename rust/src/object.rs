@@ -147,8 +147,7 @@ impl Object {
 
     /// Describe what the keys, values and events of `map` are: see :meth:`ObjectSpec.types`.
     fn types<'py>(&self, py: Python<'py>, map: &str) -> PyResult<Bound<'py, PyDict>> {
-        let (facts, _) = self.maps.get(map).ok_or_else(|| self.no_such("map", map, self.maps.keys()))?;
-        facts.described.describe(py, &self.name)
+        self.maps.facts(map)?.described.describe(py, &self.name)
     }
 
     /// Start to drain the ring buffer called `map`.
@@ -189,7 +188,7 @@ impl Object {
         record_bytes: Option<usize>,
     ) -> PyResult<PerfBuffer> {
         let (facts, copy) = self.maps.copy(map, bpf_map_type::BPF_MAP_TYPE_PERF_EVENT_ARRAY, "perf event array")?;
-        let layout = record_bytes.map(Layout::Opaque).or_else(|| facts.event.clone());
+        let layout = record_bytes.map(Layout::Opaque).or_else(|| facts.described.event_layout());
         Ok(py.detach(|| PerfBuffer::new(map, layout, copy, pages, wakeup_events))?)
     }
 
@@ -201,7 +200,7 @@ impl Object {
     fn record_buffer(&self, map: &str, record_bytes: Option<usize>) -> PyResult<RecordBuffer> {
         let (facts, copy) = self.maps.copy(map, bpf_map_type::BPF_MAP_TYPE_RINGBUF, "ring buffer")?;
         let typed = || Some(facts.value.clone()).filter(|layout| layout.size() > 0);
-        let layout = record_bytes.map(Layout::Opaque).or_else(|| facts.event.clone()).or_else(typed);
+        let layout = record_bytes.map(Layout::Opaque).or_else(|| facts.described.event_layout()).or_else(typed);
         let losses = format!("{map}__lost");
         let losses = if self.maps.contains(&losses) {
             let (facts, map) = self.maps.copy(&losses, bpf_map_type::BPF_MAP_TYPE_PERCPU_ARRAY, "per-CPU array")?;

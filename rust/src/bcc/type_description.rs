@@ -16,6 +16,7 @@ use pyo3::{
 use crate::{
     error::Error,
     kernel::btf::{Btf, BtfError, Member, Type, kind},
+    layout::Layout,
 };
 
 /// In front of the map's name, the variable that tells the type of its events.
@@ -49,6 +50,12 @@ impl MapTypes {
         Self { btf: Some(Arc::clone(btf)), key, value, event: event().unwrap_or(0) }
     }
 
+    /// Return how numpy is to read the events, where their type is known.
+    pub(crate) fn event_layout(&self) -> Option<Layout> {
+        let btf = self.btf.as_deref().filter(|_| self.event != 0)?;
+        Layout::of_type(btf, self.event).ok()
+    }
+
     /// Return the descriptions for Python: a dict of `key`, `value` and `event`.
     pub(crate) fn describe<'py>(&self, py: Python<'py>, object: &str) -> PyResult<Bound<'py, PyDict>> {
         let described = PyDict::new(py);
@@ -63,7 +70,7 @@ impl MapTypes {
 
 /// Find the variable that tells the type of a map's events. It is one of a function, and clang puts the function's
 /// name in front, and a number behind all but the first: `trace_read.__rtrace_event_events.1`.
-pub(crate) fn event_variable<'a>(btf: &'a Btf, map: &str) -> Option<Type<'a>> {
+fn event_variable<'a>(btf: &'a Btf, map: &str) -> Option<Type<'a>> {
     let is_it = |name: &[u8]| {
         let name = str::from_utf8(name).unwrap_or_default();
         let (_, named) = name.split_once(EVENT_PREFIX)?;
