@@ -14,7 +14,7 @@ pub fn reads(data: &[u8]) {
         imm: i32::from_le_bytes([bytes[4], bytes[5], bytes[6], bytes[7]]),
     };
     let instructions: Vec<_> = data.as_chunks().0.iter().map(instruction).collect();
-    for context in [Context::Memory, Context::Converted, Context::Typed] {
+    for context in [Context::Memory, Context::Converted, Context::Typed, Context::Cast] {
         let mut function = Function {
             address: 0,
             name: "program".into(),

@@ -16,6 +16,7 @@ mod kind;
 mod layout;
 mod link;
 mod load;
+mod loaded_maps;
 mod logging;
 mod map;
 mod object;

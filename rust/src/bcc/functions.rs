@@ -198,10 +198,9 @@ const PREFIXES: [(&str, &str, &str); 11] = [
     ("kretfunc__vmlinux__", "fexit", "__rtrace_element"),
     ("kfunc__", "fentry", "__rtrace_element"),
     ("kretfunc__", "fexit", "__rtrace_element"),
-    // Objects have no section that says so to aya-obj; what loads the program does.
-    ("kmod_ret__vmlinux__", "fentry", "__rtrace_element"),
-    ("fmod_ret__", "fentry", "__rtrace_element"),
-    ("kmod_ret__", "fentry", "__rtrace_element"),
+    ("kmod_ret__vmlinux__", "fmod_ret", "__rtrace_element"),
+    ("fmod_ret__", "fmod_ret", "__rtrace_element"),
+    ("kmod_ret__", "fmod_ret", "__rtrace_element"),
     ("lsm__", "lsm", "__rtrace_element"),
 ];
 

@@ -95,16 +95,18 @@ impl Fault {
     }
 }
 
-/// How programs of a type see their argument; `None` if their loads are not to be replaced.
-pub(crate) fn context_of(program_type: bpf_prog_type) -> Option<Context> {
-    Some(match program_type {
+/// How programs of a type see their argument; of several ways, the first that the verifier accepts is right.
+///
+/// There is none if the loads of such programs are not to be replaced.
+pub(crate) fn contexts_of(program_type: bpf_prog_type) -> &'static [Context] {
+    match program_type {
         bpf_prog_type::BPF_PROG_TYPE_KPROBE
         | bpf_prog_type::BPF_PROG_TYPE_TRACEPOINT
-        | bpf_prog_type::BPF_PROG_TYPE_RAW_TRACEPOINT => Context::Memory,
-        bpf_prog_type::BPF_PROG_TYPE_PERF_EVENT => Context::Converted,
-        bpf_prog_type::BPF_PROG_TYPE_TRACING | bpf_prog_type::BPF_PROG_TYPE_LSM => Context::Typed,
-        _ => return None,
-    })
+        | bpf_prog_type::BPF_PROG_TYPE_RAW_TRACEPOINT => &[Context::Memory],
+        bpf_prog_type::BPF_PROG_TYPE_PERF_EVENT => &[Context::Converted],
+        bpf_prog_type::BPF_PROG_TYPE_TRACING | bpf_prog_type::BPF_PROG_TYPE_LSM => &[Context::Typed, Context::Cast],
+        _ => &[],
+    }
 }
 
 /// Replace the loads of a relocated program that the verifier would refuse; return how many there were.

@@ -19,6 +19,7 @@ use pyo3::{
 use crate::{
     error::Error,
     kernel::btf::{Btf, BtfError, Member, Type, kind},
+    layout::Layout,
 };
 
 /// In front of the map's name, the variable that tells the type of its events.
@@ -50,6 +51,12 @@ impl MapTypes {
         };
         let (key, value) = (definition.def.btf_key_type_id, definition.def.btf_value_type_id);
         Self { btf: Some(Arc::clone(btf)), key, value, event: event().unwrap_or(0) }
+    }
+
+    /// Return how numpy is to read the events, where their type is known.
+    pub(crate) fn event_layout(&self) -> Option<Layout> {
+        let btf = self.btf.as_deref().filter(|_| self.event != 0)?;
+        Layout::of_type(btf, self.event).ok()
     }
 
     /// Return the descriptions for Python: a dict of `key`, `value` and `event`.

@@ -19,15 +19,24 @@ pub(crate) enum Context {
     Memory,
     /// The same, but the memory looks otherwise than the program sees it: perf events.
     Converted,
-    /// The verifier knows the types of what is in it: fentry and its like.
+    /// The verifier knows the types of what is in it, and of what these point to: fentry and its like.
     Typed,
+    /// The same, but the program casts them to others: it reads past the types that the verifier knows.
+    Cast,
 }
 
 impl Context {
+    fn is_typed(self) -> bool {
+        matches!(self, Self::Typed | Self::Cast)
+    }
+
     /// Whether the verifier may refuse a load through `base`, and a helper reads the same.
     pub(super) fn must_read(self, base: Value) -> bool {
         if base.kinds.has(Kinds::SCALAR) {
             return !(base.kinds.has(Kinds::CONTEXT) && self != Self::Memory);
+        }
+        if self == Self::Cast && base.kinds.has(Kinds::TYPED) {
+            return !base.kinds.has(Kinds::CONTEXT);
         }
         // 0 and nothing else: whoever gets there reads 0.
         base.kinds.has(Kinds::ZERO) && !base.kinds.may_point()
@@ -115,12 +124,11 @@ impl State {
             return slot.copied();
         }
         let mut loaded = Value::default();
-        if base.kinds.has(Kinds::TYPED) || (base.kinds.has(Kinds::CONTEXT) && context == Context::Typed) {
+        let typed = if context.is_typed() { Kinds::TYPED.with(Kinds::CONTEXT) } else { Kinds::TYPED };
+        if base.kinds.has(typed) {
             loaded = loaded.join(Value::TYPED);
         }
-        if base.kinds.without(Kinds::TYPED) != Kinds::default()
-            && !(base.kinds == Kinds::CONTEXT && context == Context::Typed)
-        {
+        if base.kinds.without(typed) != Kinds::default() {
             loaded = loaded.join(Value::SCALAR);
         }
         loaded

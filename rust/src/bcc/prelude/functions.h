@@ -25,6 +25,8 @@
 			     __rtrace_printk_call, __rtrace_printk_call)(__VA_ARGS__)
 #define bpf_printk(...) bpf_trace_printk(__VA_ARGS__)
 
+#define lock_xadd(target, amount) ((void)__sync_fetch_and_add(target, amount))
+
 /* Position of the highest bit that is set; `bpf_log2l` counts it from 1: 0 and 1 give 1, 2 and 3 give 2, 4 to 7 give 3. */
 static __rtrace_inline unsigned int bpf_log2(unsigned int v)
 {

@@ -174,6 +174,15 @@
 #define VM_WRITE 0x2
 #define VM_EXEC 0x4
 
+/* include/linux/scatterlist.h */
+#define SG_CHAIN 1UL
+#define SG_END 2UL
+#define SG_PAGE_LINK_MASK (SG_CHAIN | SG_END)
+#define sg_is_chain(sg) ((sg)->page_link & SG_CHAIN)
+#define sg_is_last(sg) ((sg)->page_link & SG_END)
+#define sg_chain_ptr(sg) ((struct scatterlist *)((sg)->page_link & ~SG_PAGE_LINK_MASK))
+#define sg_page(sg) ((struct page *)((sg)->page_link & ~SG_PAGE_LINK_MASK))
+
 /* include/linux/sched.h */
 #define TASK_RUNNING 0x0
 #define TASK_INTERRUPTIBLE 0x1
@@ -231,6 +240,8 @@
 #define PF_INET AF_INET
 #define PF_INET6 AF_INET6
 #define SOL_SOCKET 1
+#define SCM_RIGHTS 1
+#define SCM_CREDENTIALS 2
 #define SOL_TCP 6
 #define ETH_ALEN 6
 #define ETH_HLEN 14

@@ -86,9 +86,8 @@
 	__rtrace_trampoline("fentry/" #function, kfunc__##module##__##function, ##__VA_ARGS__)
 #define MODULE_KRETFUNC_PROBE(module, function, ...) \
 	__rtrace_trampoline("fexit/" #function, kretfunc__##module##__##function, ##__VA_ARGS__)
-/* No section says so to every loader: this one asks for the type by name. */
 #define KMOD_RET(function, ...) \
-	__rtrace_trampoline("fentry/" #function, kmod_ret__vmlinux__##function, ##__VA_ARGS__)
+	__rtrace_trampoline("fmod_ret/" #function, kmod_ret__vmlinux__##function, ##__VA_ARGS__)
 #define LSM_PROBE(hook, ...) __rtrace_trampoline("lsm/" #hook, lsm__##hook, ##__VA_ARGS__)
 
 /* Dynamic fields of tracepoints: where they lie in the record in the lower 16 bits, how long they are in the others. */

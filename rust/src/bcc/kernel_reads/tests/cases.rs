@@ -297,3 +297,24 @@ fn a_frame_that_is_full_is_an_error() {
     let fault = rewrite_code(&program, Context::Memory).err();
     assert_eq!(fault, Some(Fault { at: 1, what: What::Stack { used: 512, needed: 8 } }));
 }
+
+#[test]
+fn programs_that_cast_what_is_typed_read_all_but_the_context() {
+    let program = "r6 = *(u64 *)(r1 + 0)
+         r0 = *(u32 *)(r6 + 4)
+         exit";
+    stays(Context::Typed, program);
+    becomes(
+        Context::Cast,
+        program,
+        "r6 = *(u64 *)(r1 + 0)
+         r3 = r6
+         r3 += 4
+         r1 = r10
+         r1 += -8
+         r2 = 4
+         call 4
+         r0 = *(u32 *)(r10 - 8)
+         exit",
+    );
+}

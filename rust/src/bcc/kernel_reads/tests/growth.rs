@@ -6,7 +6,7 @@ use aya_obj::{
 };
 
 use super::{assembler::assemble, cases::becomes};
-use crate::bcc::kernel_reads::{Context, Fault, ReadsError, What, context_of, rewrite, rewrite_code};
+use crate::bcc::kernel_reads::{Context, Fault, ReadsError, What, contexts_of, rewrite, rewrite_code};
 
 #[test]
 fn jumps_calls_and_addresses_of_functions_stay_right() {
@@ -139,7 +139,7 @@ fn errors_name_program_and_line() {
 
 #[test]
 fn programs_on_packets_are_left_alone() {
-    assert_eq!(context_of(bpf_prog_type::BPF_PROG_TYPE_XDP), None);
-    assert_eq!(context_of(bpf_prog_type::BPF_PROG_TYPE_SCHED_CLS), None);
-    assert_eq!(context_of(bpf_prog_type::BPF_PROG_TYPE_KPROBE), Some(Context::Memory));
+    assert_eq!(contexts_of(bpf_prog_type::BPF_PROG_TYPE_XDP), []);
+    assert_eq!(contexts_of(bpf_prog_type::BPF_PROG_TYPE_SCHED_CLS), []);
+    assert_eq!(contexts_of(bpf_prog_type::BPF_PROG_TYPE_KPROBE), [Context::Memory]);
 }

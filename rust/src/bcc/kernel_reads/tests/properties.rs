@@ -92,7 +92,7 @@ fn no_input_breaks_it() {
     let (mut accepted, mut random) = (0, Random::new(7));
     for _ in 0..40_000 {
         let code = noise(&mut random);
-        for context in [Context::Memory, Context::Converted, Context::Typed] {
+        for context in [Context::Memory, Context::Converted, Context::Typed, Context::Cast] {
             accepted += usize::from(rewrite_code(&code, context).is_ok());
         }
     }
