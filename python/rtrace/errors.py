@@ -20,6 +20,7 @@ __all__ = [
     "BtfError",
     "ClosedError",
     "CommandError",
+    "CompileError",
     "LoadError",
     "LostEventsWarning",
     "MapError",
@@ -156,6 +157,42 @@ class LoadError(RtraceError):
         self.object = object
         self.program = program
         self.errno = errno
+
+
+class CompileError(LoadError):
+    """A program in C does not compile.
+
+    ``str(error)`` says the first error, where it is, and shows the line.
+
+    Attributes
+    ----------
+    diagnostics : tuple of dict
+        What the compiler said, in order: ``file``, ``line`` and ``column`` (from 1; 0 where there is no place),
+        ``severity`` (``"error"``, ``"warning"``, ``"note"``) and ``message``. Places are those of the user's own text.
+    log : str
+        All that the compiler printed; its columns are those of the text that it was given.
+
+    Examples
+    --------
+    >>> where = {"file": "a.c", "line": 1, "column": 5, "severity": "error", "message": "expected ';'"}
+    >>> CompileError("compile `a.c`: a.c:1:5: expected ';'", diagnostics=[where]).diagnostics[0]["line"]
+    1
+    """
+
+    def __init__(  # noqa: PLR0913  # keyword-only facts
+        self,
+        message: str,
+        *,
+        hint: str | None = None,
+        object: str | None = None,  # noqa: A002  # the field's own word for it
+        program: str | None = None,
+        errno: int | None = None,
+        diagnostics: Iterable[dict[str, Any]] = (),
+        log: str = "",
+    ) -> None:
+        super().__init__(message, hint=hint, object=object, program=program, errno=errno)
+        self.diagnostics = tuple(diagnostics)
+        self.log = log
 
 
 class VerifierError(LoadError):

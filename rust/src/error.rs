@@ -12,7 +12,13 @@ use pyo3::{
 };
 use thiserror::Error;
 
-use crate::kernel::{btf::BtfError, privilege};
+use crate::{
+    bcc::{
+        diagnostics::{Diagnostic, summary},
+        kernel_reads::ReadsError,
+    },
+    kernel::{btf::BtfError, privilege},
+};
 
 /// What went wrong, with the names of the things it went wrong with.
 #[derive(Debug, Error)]
@@ -25,6 +31,17 @@ pub(crate) enum Error {
     Load { operation: &'static str, object: String, program: Option<String>, cause: String, errno: Option<i32> },
     #[error("load `{object}`: the verifier refused program `{program}`")]
     Verifier { object: String, program: String, log: Vec<String>, errno: Option<i32> },
+    #[error("load `{object}`: {source}")]
+    Reads { object: String, source: ReadsError },
+    #[error("compile `{name}`{}", summary(.name, .diagnostics, .excerpt.as_deref()))]
+    Compile {
+        name: String,
+        diagnostics: Vec<Diagnostic>,
+        /// The line of the first error.
+        excerpt: Option<String>,
+        log: String,
+        hint: Option<String>,
+    },
     #[error("attach {kind} `{program}` to `{target}`: {source}")]
     Attach { program: String, kind: &'static str, target: String, source: io::Error },
     #[error("attach {kind} to `{target}`: {cause}")]
@@ -35,6 +52,10 @@ pub(crate) enum Error {
     MapKey { map: String, key: String },
     #[error("BTF of `{of}`: {source}")]
     Btf { of: String, source: BtfError },
+    #[error("{operation}: {cause}")]
+    Symbol { operation: String, cause: String },
+    #[error("read /proc/kallsyms: the kernel hides its addresses")]
+    HiddenAddresses,
     #[error("{operation}: {source}")]
     System { operation: String, source: io::Error },
     #[error("no {what} `{name}` in `{object}`; it has {known}")]
@@ -99,6 +120,21 @@ fn describe<'py>(py: Python<'py>, error: &Error) -> PyResult<Exception<'py>> {
             facts.set_item("log", PyTuple::new(py, log)?)?;
             "VerifierError"
         }
+        Error::Reads { object, source } => {
+            facts.set_item("object", object)?;
+            facts.set_item("program", source.program())?;
+            facts.set_item("errno", None::<i32>)?;
+            hint = source.hint().map(str::to_owned);
+            "LoadError"
+        }
+        Error::Compile { name, diagnostics, log, hint: way_out, .. } => {
+            let said = diagnostics.iter().map(|said| said.to_dict(py)).collect::<PyResult<Vec<_>>>()?;
+            facts.set_item("object", name)?;
+            facts.set_item("diagnostics", PyTuple::new(py, said)?)?;
+            facts.set_item("log", log)?;
+            hint.clone_from(way_out);
+            "CompileError"
+        }
         Error::Attach { program, kind, target, source } => {
             facts.set_item("program", program)?;
             facts.set_item("kind", kind)?;
@@ -123,6 +159,12 @@ fn describe<'py>(py: Python<'py>, error: &Error) -> PyResult<Exception<'py>> {
         Error::Btf { .. } => {
             hint = Some("the kernel must be built with CONFIG_DEBUG_INFO_BTF=y; `rtrace doctor` tells".into());
             "BtfError"
+        }
+        Error::Symbol { .. } => "SymbolError",
+        Error::HiddenAddresses => {
+            facts.set_item("missing", PyTuple::new(py, ["CAP_SYSLOG"])?)?;
+            hint = Some("run as root, or set kernel.kptr_restrict to 0 or 1 and have CAP_SYSLOG".into());
+            "PrivilegeError"
         }
         Error::System { .. } => "RtraceError",
         Error::NoSuchMember { object, .. } => {

@@ -22,6 +22,7 @@ mod prebuilt;
 mod ring_buffer;
 mod sections;
 mod spec;
+mod symbols;
 mod sys;
 mod warning;
 
@@ -35,9 +36,21 @@ mod _rtrace {
     use pyo3::prelude::*;
 
     #[pymodule_export]
+    use super::attach::perf_event::open_perf_counter;
+    #[pymodule_export]
+    use super::bcc::interface::{compile_c, find_compiler};
+    #[pymodule_export]
+    use super::bcc::kernel_questions::{enum_has_value, struct_has_member};
+    #[pymodule_export]
     use super::kernel::{
         filter::{filter_matches, parse_filter},
         format::parse_format,
+    };
+    #[pymodule_export]
+    use super::symbols::{
+        functions::{elf_address_offset, elf_functions, elf_symbol_offset, find_executable, find_library, usdt_probes},
+        kernel::KernelSymbols,
+        process_symbols::ProcessSymbols,
     };
     use super::{
         bcc,
@@ -122,6 +135,12 @@ mod _rtrace {
     #[pyfunction]
     fn syscall_number(name: &str) -> Option<i32> {
         syscalls::Sysno::from_str(name).ok().map(|number| number.id())
+    }
+
+    /// Return the name of the system call of that number on this machine, or ``None`` if there is no such call.
+    #[pyfunction]
+    fn syscall_name(number: usize) -> Option<&'static str> {
+        syscalls::Sysno::new(number).map(|number| number.name())
     }
 
     /// Return where tracefs can be read, and whether that is one of the user's own mounts.

@@ -6,6 +6,7 @@
 mod maps;
 
 use std::{
+    borrow::Cow,
     collections::{HashMap, HashSet},
     io,
     os::fd::{AsFd, AsRawFd, OwnedFd},
@@ -17,6 +18,10 @@ use log::debug;
 
 use self::maps::create_maps;
 use crate::{
+    bcc::{
+        kernel_reads::{self, Context},
+        object::Dialect,
+    },
     error::Error,
     kernel::btf,
     kind::{Kind, Target, flags_of},
@@ -30,7 +35,7 @@ const TARGET: &str = "rtrace::object";
 
 /// Make the maps of an object and load the named programs, each for the target that it has.
 pub(crate) fn load(name: &str, parsed: Parsed, programs: &HashMap<String, Option<String>>) -> Result<Object, Error> {
-    let Parsed { mut elf, maps: facts, meant, .. } = parsed;
+    let Parsed { mut elf, maps: facts, meant, dialect, .. } = parsed;
     let refused = |cause: String| refused(name, None, cause);
     let btf = load_btf(name, &mut elf);
     let maps = create_maps(name, &elf, &facts, btf.as_ref())?;
@@ -39,7 +44,17 @@ pub(crate) fn load(name: &str, parsed: Parsed, programs: &HashMap<String, Option
     elf.relocate_maps(fds.iter().map(|(map, fd, parsed)| (*map, *fd, parsed)), &text)
         .map_err(|error| refused(error.to_string()))?;
     elf.relocate_calls(&text).map_err(|error| refused(error.to_string()))?;
-    let mut loader = Loader { object: name.to_owned(), elf, btf, meant, fits_kernel: false, targets: HashMap::new() };
+    // Reading the kernel's BTF takes longer than everything else together.
+    let fits_kernel = dialect.as_ref().is_some_and(Dialect::is_for_running_kernel);
+    let mut loader = Loader {
+        object: name.to_owned(),
+        elf,
+        btf,
+        meant,
+        dialect: dialect.is_some(),
+        fits_kernel,
+        targets: HashMap::new(),
+    };
     let mut accepted = HashMap::new();
     for (program, target) in programs {
         accepted.insert(program.clone(), loader.load_program(program, None, target.as_deref())?);
@@ -100,6 +115,8 @@ pub(crate) struct Loader {
     btf: Option<OwnedFd>,
     /// What the programs in sections that go by another name are.
     meant: Vec<Meant>,
+    /// Whether it was C in bcc's dialect, whose reads of kernel memory are plain loads still.
+    dialect: bool,
     /// Whether the instructions have been fitted to the running kernel.
     fits_kernel: bool,
     /// Targets found already: entry and return programs have the same one, and looking reads the kernel's BTF.
@@ -152,7 +169,11 @@ impl Loader {
             .functions
             .get(&program.function_key())
             .ok_or_else(|| refused(format!("program `{name}` has no instructions")))?;
-        let (functions, lines) = source_info(function);
+        let function = match kernel_reads::context_of(kind.program_type).filter(|_| self.dialect) {
+            Some(context) => Cow::Owned(replace_reads(&self.object, function, context)?),
+            None => Cow::Borrowed(function),
+        };
+        let (functions, lines) = source_info(&function);
         let attributes = ProgramAttributes {
             name,
             program_type: kind.program_type,
@@ -191,6 +212,15 @@ pub(crate) fn kind_of(program: &aya_obj::Program, meant: &[Meant]) -> (Option<&'
         Some(meant) => (Some(meant.kind), meant.flags),
         None => (Kind::of_section(&program.section), flags_of(&program.section)),
     }
+}
+
+/// Make calls of helpers of the loads that the verifier would refuse.
+fn replace_reads(object: &str, function: &Function, context: Context) -> Result<Function, Error> {
+    let mut function = function.clone();
+    let reads = kernel_reads::rewrite(&mut function, context)
+        .map_err(|source| Error::Reads { object: object.to_owned(), source })?;
+    debug!(target: TARGET, "`{}` of `{object}`: {reads} reads of kernel memory", function.name);
+    Ok(function)
 }
 
 fn find_target(kind: &'static Kind, target: &str) -> Result<AttachTarget, Error> {

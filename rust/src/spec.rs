@@ -9,13 +9,16 @@ use std::{
 
 use aya_obj::{
     EbpfSectionKind, Map as ObjectMap,
-    generated::{BPF_F_MMAPABLE, BPF_F_RDONLY_PROG, bpf_map_type},
+    generated::{BPF_F_MMAPABLE, BPF_F_RDONLY_PROG, bpf_insn, bpf_map_type},
     maps::PinningType,
 };
-use pyo3::{prelude::*, types::PyDict};
+use pyo3::{
+    prelude::*,
+    types::{PyBytes, PyDict},
+};
 
 use crate::{
-    bcc::type_description::MapTypes,
+    bcc::{object::Dialect, type_description::MapTypes},
     error::Error,
     kernel::btf::{Btf, BtfError, Type, kind},
     layout::Layout,
@@ -44,6 +47,8 @@ pub(crate) struct Parsed {
     pub(crate) maps: HashMap<String, MapFacts>,
     /// What the programs in sections that go by another name are.
     pub(crate) meant: Vec<Meant>,
+    /// Set if it was C in bcc's dialect, whose reads of kernel memory are plain loads still.
+    pub(crate) dialect: Option<Dialect>,
     /// Layouts of the globals by name.
     globals: HashMap<String, Layout>,
 }
@@ -65,18 +70,25 @@ impl ObjectSpec {
         let renamed = sections::rename_unknown(data);
         let (data, meant) = renamed.as_ref().map_or((data, &[][..]), |(data, meant)| (data, meant));
         let parsed = panic::catch_unwind(AssertUnwindSafe(|| aya_obj::Object::parse(data)));
-        let elf = match parsed {
+        let mut elf = match parsed {
             Ok(Ok(elf)) => elf,
             Ok(Err(error)) => return Err(refused(error.to_string())),
             Err(_) => return Err(refused("not a valid eBPF object".into())),
         };
+        let dialect = Dialect::of(data);
+        if let Some(dialect) = &dialect {
+            dialect.tidy(&mut elf.maps);
+        }
         let btf = elf.btf.as_ref().map(|btf| Btf::parse(Contents::Read(btf.to_bytes()), None)).transpose();
         let btf = btf.map_err(|source| Error::Btf { of: name.to_owned(), source })?.map(Arc::new);
         let maps = elf.maps.iter().map(|(map, parsed)| (map.clone(), map_facts(map, parsed, btf.as_ref()))).collect();
         let mut globals = btf.as_deref().map(global_layouts).unwrap_or_default();
         // To BTF, maps are variables too.
         globals.retain(|variable, _| !elf.maps.contains_key(variable));
-        let parsed = Parsed { elf, maps, meant: meant.to_vec(), globals };
+        if dialect.is_some() {
+            globals.retain(|variable, _| !variable.contains("__rtrace_") && !variable.ends_with("__map"));
+        }
+        let parsed = Parsed { elf, maps, meant: meant.to_vec(), dialect, globals };
         Ok(Self { name: name.to_owned(), inner: Mutex::new(parsed) })
     }
 
@@ -136,6 +148,20 @@ impl ObjectSpec {
             programs.set_item(name, kind.map_or("other", |kind| kind.name))?;
         }
         Ok(programs)
+    }
+
+    /// Return the instructions of a program, 8 bytes each, as they are before relocation.
+    fn instructions<'py>(&self, py: Python<'py>, program: &str) -> PyResult<Bound<'py, PyBytes>> {
+        let parsed = self.lock();
+        let programs = &parsed.elf.programs;
+        let found = programs.get(program).ok_or_else(|| self.no_such("program", program, programs.keys()))?;
+        let function = &parsed.elf.functions[&found.function_key()];
+        let encode = |instruction: &bpf_insn| {
+            let registers = instruction.dst_reg() | instruction.src_reg() << 4;
+            let (offset, immediate) = (instruction.off.to_le_bytes(), instruction.imm.to_le_bytes());
+            [&[instruction.code, registers], &offset[..], &immediate[..]].concat()
+        };
+        Ok(PyBytes::new(py, &function.instructions.iter().flat_map(encode).collect::<Vec<_>>()))
     }
 
     /// Names of the maps and their sizes in entries.

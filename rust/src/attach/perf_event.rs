@@ -1,6 +1,11 @@
 //! Perf events: a program that runs on every so many hardware or software events.
 
-use std::{io, os::fd::BorrowedFd};
+use std::{
+    io,
+    os::fd::{BorrowedFd, IntoRawFd},
+};
+
+use pyo3::prelude::*;
 
 use crate::{
     error::Error,
@@ -57,4 +62,19 @@ pub(crate) fn attach(program: (&str, BorrowedFd<'_>), event: &Event) -> Result<L
     .map_err(failed)?;
     let attachment = super::to_perf_event(fd, opened).map_err(failed)?;
     Ok(Link::new(KIND, name, &target, attachment))
+}
+
+/// Open a hardware or software counter of one CPU, one process, or both, that programs can read from an array.
+///
+/// Returns a file descriptor, which is the caller's to close.
+#[pyfunction]
+#[pyo3(signature = (r#type, config, *, pid = None, cpu = None))]
+pub(crate) fn open_perf_counter(r#type: u32, config: u64, pid: Option<i32>, cpu: Option<i32>) -> PyResult<i32> {
+    let counted = (pid.unwrap_or(-1), cpu.unwrap_or(-1));
+    let opened = perf::open_counter((r#type, config), Sampling::Period(0), counted, -1).map_err(|source| {
+        let kind = r#type;
+        let operation = format!("open perf counter of type {kind} config {config:#x}");
+        Error::or_privilege(source, operation.clone(), |source| Error::System { operation, source })
+    })?;
+    Ok(opened.into_raw_fd())
 }

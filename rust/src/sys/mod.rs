@@ -24,6 +24,12 @@ fn check(result: libc::c_long) -> io::Result<i32> {
     i32::try_from(result).map_err(|_| io::Error::from_raw_os_error(libc::ERANGE))
 }
 
+/// Return the user that this process acts as.
+pub(crate) fn user() -> u32 {
+    // SAFETY: nothing to go wrong.
+    unsafe { libc::geteuid() }
+}
+
 /// Return the number of CPUs that per-CPU maps have a value for.
 ///
 /// # Errors

@@ -1,0 +1,201 @@
+"""``python -m bench.bcc_tools [TOOL ...]``: how many of bcc's own tools run unmodified on rtrace.
+
+Runs each tool of the distribution's package bpfcc-tools by ``python -m rtrace.bcc`` beside a workload, lets it trace
+for some seconds, ends it as Ctrl-C does, and tells how far it came. Meant for a guest, where there are kprobes:
+
+    python -m tests.vm -k 6.1 -- .venv/bin/python -m bench.bcc_tools
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+SUFFIX = "-bpfcc"
+FOLDER = Path("/usr/sbin")
+# Mechanisms other than kprobes, kretprobes and tracepoints.
+OTHERS = re.compile(
+    r"attach_u(ret)?probe|USDT|RAW_TRACEPOINT_PROBE|K(RET)?FUNC_PROBE|KMOD_RET|LSM_PROBE|attach_perf_event"
+    r"|attach_raw_tracepoint|attach_kfunc|open_perf_event|attach_xdp|BPF\.XDP|SOCKET_FILTER"
+)
+OURS = re.compile(r"kprobe|TRACEPOINT_PROBE|attach_tracepoint")
+# Tools that print when their interval is over, or that must be told what to look at.
+ARGUMENTS = {
+    "biolatency": "1 1",
+    "biopattern": "1 1",
+    "biotop": "-C 1 1",
+    "btrfsdist": "1 1",
+    "btrfsslower": "0",
+    "cachestat": "1 1",
+    "cpudist": "1 1",
+    "dcstat": "1 1",
+    "dirtop": "-C -d {folder} 1 1",
+    "ext4dist": "1 1",
+    "ext4slower": "0",
+    "fileslower": "0",
+    "filetop": "-C 1 1",
+    "hardirqs": "1 1",
+    "inject": "kmalloc -v (true)",
+    "nfsdist": "1 1",
+    "nfsslower": "0",
+    "offcputime": "1",
+    "offwaketime": "1",
+    "runqlat": "1 1",
+    "runqlen": "1 1",
+    "slabratetop": "-C 1 1",
+    "softirqs": "1 1",
+    "syscount": "-d 1",
+    "tcprtt": "-i 1 -d 1",
+    "tcpsubnet": "-i 1",
+    "tcptop": "-C 1 1",
+    "vfscount": "1",
+    "vfsstat": "1 1",
+    "virtiostat": "1 1",
+    "xfsdist": "1 1",
+    "xfsslower": "0",
+    "zfsdist": "1 1",
+    "zfsslower": "0",
+    "funclatency": "-d 1 vfs_read",
+    "funccount": "-d 1 vfs_read",
+    "stackcount": "-D 1 vfs_read",
+    "argdist": "-d 1 -C p::vfs_read()",
+    "trace": "vfs_read",
+    "profile": "1",
+    "llcstat": "1",
+    "wakeuptime": "1",
+    "memleak": "-o 0 1 1",
+    "ttysnoop": "/dev/tty1",
+}
+
+
+@dataclass(slots=True)
+class Run:
+    """How far one tool came."""
+
+    tool: str
+    links: int
+    lines: int
+    seconds: float
+    status: int | None
+    stdout: str
+    stderr: str
+
+    @property
+    def verdict(self) -> str:
+        """One word: prints, silent (attached, nothing to show) or fails."""
+        if "Traceback" in self.stderr or not (self.links or self.status == 0):
+            return "fails"
+        return "prints" if self.lines > 1 else "silent"
+
+    @property
+    def reason(self) -> str:
+        """The last line it said of what failed."""
+        said = (self.stderr or self.stdout).strip().splitlines()
+        return said[-1][:150] if said and self.verdict != "prints" else ""
+
+
+def simple_tools() -> list[str]:
+    """Return the tools that use kprobes, kretprobes and tracepoints alone."""
+    found = []
+    for path in sorted(FOLDER.glob(f"*{SUFFIX}")):
+        source = path.read_text(errors="replace")
+        if "bcc" in source and OURS.search(source) and not OTHERS.search(source):
+            found.append(path.name.removesuffix(SUFFIX))
+    return found
+
+
+def links_of(pid: int) -> int:
+    """Return how many attachments a process holds."""
+    count = 0
+    with contextlib.suppress(OSError):
+        for descriptor in os.scandir(f"/proc/{pid}/fd"):
+            with contextlib.suppress(OSError):
+                target = os.readlink(descriptor.path)
+                count += "bpf_link" in target or "perf_event" in target or "bpf-raw-tracepoint" in target
+    return count
+
+
+def run(tool: str, folder: Path, seconds: float, limit: float) -> Run:
+    """Run one tool until it ends, or for some seconds after it has attached."""
+    arguments = shlex.split(ARGUMENTS.get(tool, "").format(folder=folder))
+    command = [sys.executable, "-m", "rtrace.bcc", str(FOLDER / f"{tool}{SUFFIX}"), *arguments]
+    started = time.monotonic()
+    with tempfile.TemporaryFile("w+", errors="replace") as out, tempfile.TemporaryFile("w+", errors="replace") as err:
+        environment = os.environ | {"PYTHONUNBUFFERED": "1"}
+        child = subprocess.Popen(command, stdout=out, stderr=err, stdin=subprocess.DEVNULL, env=environment)
+        links, settled = 0, None
+        while child.poll() is None and time.monotonic() - started < limit:
+            now = links_of(child.pid)
+            # From the last attachment on.
+            if now != links:
+                links, settled = max(now, links), time.monotonic()
+            if settled is not None and links and time.monotonic() - settled > seconds and not arguments:
+                break
+            time.sleep(0.1)
+        taken = time.monotonic() - started
+        for way, patience in ((signal.SIGINT, 20.0), (signal.SIGKILL, None)):
+            if child.poll() is None:
+                child.send_signal(way)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    child.wait(patience)
+        out.seek(0)
+        err.seek(0)
+        stdout, stderr = out.read(), err.read()
+    lines = sum(bool(line.strip()) for line in stdout.splitlines())
+    return Run(tool, links, lines, taken, child.returncode, stdout, stderr)
+
+
+def disk() -> Path:
+    """Return a folder on an ext4 disk of the guest's own, or a temporary one where there is none."""
+    folder = Path(tempfile.mkdtemp(prefix="bcc-tools-"))
+    if "RTRACE_VM" in os.environ:
+        for command in (
+            "modprobe ext4",
+            "modprobe null_blk memory_backed=1 gb=1",
+            "mkfs.ext4 -q -F /dev/nullb0",
+            f"mount /dev/nullb0 {folder}",
+            "ip link set lo up",
+        ):
+            done = subprocess.run(command.split(), capture_output=True, text=True, check=False)
+            if done.returncode:
+                print(f"{command}: {done.stderr.strip()}", file=sys.stderr)
+    return folder
+
+
+def main() -> int:
+    """Run the tools and print a table."""
+    parser = argparse.ArgumentParser(prog="python -m bench.bcc_tools", description=__doc__)
+    parser.add_argument("tools", nargs="*", metavar="TOOL", help="default: those with kprobes and tracepoints alone")
+    parser.add_argument("--seconds", type=float, default=2.0, help="how long to trace")
+    parser.add_argument("--limit", type=float, default=90.0, help="when to give a tool up")
+    parser.add_argument("--show", action="store_true", help="show what each tool printed")
+    options = parser.parse_args()
+    folder = disk()
+    workload = subprocess.Popen([sys.executable, "-m", "bench.bcc_workload", str(folder)])
+    runs = []
+    for tool in options.tools or simple_tools():
+        done = run(tool, folder, options.seconds, options.limit)
+        runs.append(done)
+        counts = f"{done.links:4} links {done.lines:5} lines {done.seconds:6.1f} s"
+        print(f"{tool:14} {done.verdict:7} {counts}  {done.reason}", flush=True)
+        if options.show:
+            print(done.stdout[-3000:], done.stderr[-3000:], flush=True)
+    counts = {word: sum(done.verdict == word for done in runs) for word in ("prints", "silent", "fails")}
+    print(f"{len(runs)} tools: " + ", ".join(f"{count} {word}" for word, count in counts.items()))
+    workload.send_signal(signal.SIGTERM)
+    workload.wait()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

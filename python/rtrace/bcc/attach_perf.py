@@ -1,0 +1,89 @@
+"""Attaching to events of hardware and software counters."""
+
+from __future__ import annotations
+
+from rtrace.bcc import cpus
+from rtrace.bcc.attachments import Attachments
+
+TYPE_CHECKING = False  # saves the import of typing
+if TYPE_CHECKING:
+    from typing import Any
+
+    from rtrace.bcc.names import Name
+
+
+class PerfAttachments(Attachments):
+    """perf events."""
+
+    def attach_perf_event(  # noqa: PLR0913, PLR0917  # bcc's signature
+        self,
+        ev_type: int = -1,
+        ev_config: int = -1,
+        fn_name: Name = b"",
+        sample_period: int = 0,
+        sample_freq: int = 0,
+        pid: int = -1,
+        cpu: int = -1,
+        group_fd: int = -1,
+    ) -> None:
+        """Run a program whenever a counter has counted so much.
+
+        Parameters
+        ----------
+        ev_type, ev_config
+            What to count, as PerfType and PerfHWConfig or PerfSWConfig name it.
+        fn_name
+            The program.
+        sample_period, sample_freq
+            Events between two runs, or runs in a second.
+        pid
+            Process to count for; all without.
+        cpu
+            CPU to count on; all that are online without.
+        group_fd
+            Descriptor of the leader of a group of counters.
+        """
+        program = self.load_func(fn_name, 7)
+        links = [
+            self.native.attach_perf_event(
+                program.program,
+                ev_type,
+                ev_config,
+                sample_period=sample_period,
+                sample_freq=sample_freq,
+                pid=pid if pid >= 0 else None,
+                cpu=number,
+                group_fd=group_fd,
+            )
+            for number in ([cpu] if cpu >= 0 else cpus.online())
+        ]
+        self.loaded.links.add("perf event", perf_place(ev_type, ev_config), program.name, links)
+
+    def attach_perf_event_raw(
+        self, attr: Any = -1, fn_name: Name = b"", pid: int = -1, cpu: int = -1, group_fd: int = -1
+    ) -> None:
+        """Run a program as :meth:`attach_perf_event` does, by ``type``, ``config`` and period or frequency of `attr`.
+
+        `attr` is a ``Perf.perf_event_attr``; its other members are not used.
+        """
+        by_frequency = bool(getattr(attr, "freq", 0))
+        period = attr.sample_period
+        frequency = (attr.sample_freq or period) if by_frequency else 0
+        self.attach_perf_event(
+            attr.type, attr.config, fn_name, 0 if by_frequency else period, frequency, pid, cpu, group_fd
+        )
+
+    def detach_perf_event(self, ev_type: int = -1, ev_config: int = -1) -> None:
+        """Detach all programs from a counter."""
+        self.loaded.links.remove("perf event", perf_place(ev_type, ev_config))
+
+    @property
+    def open_perf_events(self) -> dict[tuple[int, int], Any]:
+        """Links of perf events, by type and configuration."""
+        places = self.loaded.links.of("perf event")
+        return {tuple(map(int, place.split(b":"))): programs for place, programs in places.items()}  # type: ignore[misc]
+
+
+def perf_place(ev_type: int, ev_config: int) -> bytes:
+    """Return the name of a counter among the links."""
+    return f"{ev_type}:{ev_config}".encode()

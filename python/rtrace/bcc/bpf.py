@@ -1,0 +1,350 @@
+"""``BPF``: a program in bcc's dialect of C, compiled, loaded, attached, and its maps at hand."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+import weakref
+
+from rtrace import _rtrace
+from rtrace.bcc import discovery, enums
+from rtrace.bcc.attach_kernel import KernelAttachments
+from rtrace.bcc.attach_network import NetworkAttachments
+from rtrace.bcc.attach_perf import PerfAttachments
+from rtrace.bcc.attach_user import UserAttachments
+from rtrace.bcc.autoload import attach_by_prefix
+from rtrace.bcc.disassembler import disassemble
+from rtrace.bcc.function import Function
+from rtrace.bcc.loaded import Loaded
+from rtrace.bcc.names import raw
+from rtrace.bcc.names import text as as_text
+from rtrace.bcc.symbol_methods import SymbolMethods
+from rtrace.bcc.tables import make
+from rtrace.bcc.trace_pipe import TraceMethods
+from rtrace.errors import MapKeyError, NotSupportedError
+
+TYPE_CHECKING = False  # saves the import of typing
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from typing import Any, Self
+
+    from rtrace.bcc.names import Name
+    from rtrace.bcc.readers import AllReaders
+    from rtrace.bcc.usdt import USDT
+
+
+class BPF(  # one class with everything on it, as its users know it
+    dict,  # type: ignore[type-arg]  # so that `b["events"]` in a callback costs what a dict costs
+    KernelAttachments,
+    UserAttachments,
+    PerfAttachments,
+    NetworkAttachments,
+    TraceMethods,
+    SymbolMethods,
+):
+    r"""A program in bcc's dialect of C, loaded into the kernel.
+
+    Compiles, attaches every program whose name begins with ``kprobe__``, ``kretprobe__``, ``tracepoint__``,
+    ``raw_tracepoint__``, ``kfunc__``, ``kretfunc__``, ``kmod_ret__`` or ``lsm__``, and gives its maps as tables:
+    ``b["counts"]``. Names may be str or bytes everywhere, and come back as bytes.
+
+    A context manager. What is attached is detached when it is closed, when its last reference goes, and when Python
+    ends.
+
+    Parameters
+    ----------
+    src_file
+        File of the source, looked for here and beside the script.
+    hdr_file
+        Taken and not used, as in bcc.
+    text
+        The source itself.
+    debug
+        Taken; rtrace logs through :mod:`logging` instead.
+    cflags
+        Options for the compiler.
+    usdt_contexts
+        :class:`USDT` objects whose probes the source serves.
+    allow_rlimit
+        Taken; kernels since 5.11 do not limit locked memory for this.
+    device
+        Not supported: offloading programs to network cards.
+    attach_usdt_ignore_pid
+        Attach USDT probes for all processes, not only those of their contexts.
+    obj_file
+        An object file compiled before, instead of source; needs no compiler.
+
+    Raises
+    ------
+    CompileError
+        If the compiler refuses the source or there is no compiler.
+    LoadError, AttachError
+        If the kernel refuses a program, or what it is for does not exist.
+
+    Examples
+    --------
+    >>> b = BPF(text="int kprobe__vfs_read(void *ctx) { bpf_trace_printk(\"read\"); return 0; }")  # doctest: +SKIP
+    >>> b.trace_print()  # doctest: +SKIP
+    """
+
+    SOCKET_FILTER = enums.BPFProgType.SOCKET_FILTER
+    KPROBE = enums.BPFProgType.KPROBE
+    SCHED_CLS = enums.BPFProgType.SCHED_CLS
+    SCHED_ACT = enums.BPFProgType.SCHED_ACT
+    TRACEPOINT = enums.BPFProgType.TRACEPOINT
+    XDP = enums.BPFProgType.XDP
+    PERF_EVENT = enums.BPFProgType.PERF_EVENT
+    CGROUP_SKB = enums.BPFProgType.CGROUP_SKB
+    CGROUP_SOCK = enums.BPFProgType.CGROUP_SOCK
+    CGROUP_SOCK_ADDR = enums.BPFProgType.CGROUP_SOCK_ADDR
+    CGROUP_SOCKOPT = enums.BPFProgType.CGROUP_SOCKOPT
+    LWT_IN = enums.BPFProgType.LWT_IN
+    LWT_OUT = enums.BPFProgType.LWT_OUT
+    LWT_XMIT = enums.BPFProgType.LWT_XMIT
+    SOCK_OPS = enums.BPFProgType.SOCK_OPS
+    SK_SKB = enums.BPFProgType.SK_SKB
+    SK_MSG = enums.BPFProgType.SK_MSG
+    CGROUP_DEVICE = enums.BPFProgType.CGROUP_DEVICE
+    RAW_TRACEPOINT = enums.BPFProgType.RAW_TRACEPOINT
+    TRACING = enums.BPFProgType.TRACING
+    LSM = enums.BPFProgType.LSM
+    XDP_ABORTED = enums.XDPAction.XDP_ABORTED
+    XDP_DROP = enums.XDPAction.XDP_DROP
+    XDP_PASS = enums.XDPAction.XDP_PASS
+    XDP_TX = enums.XDPAction.XDP_TX
+    XDP_REDIRECT = enums.XDPAction.XDP_REDIRECT
+    XDP_FLAGS_UPDATE_IF_NOEXIST = enums.XDPFlags.UPDATE_IF_NOEXIST
+    XDP_FLAGS_SKB_MODE = enums.XDPFlags.SKB_MODE
+    XDP_FLAGS_DRV_MODE = enums.XDPFlags.DRV_MODE
+    XDP_FLAGS_HW_MODE = enums.XDPFlags.HW_MODE
+    XDP_FLAGS_REPLACE = enums.XDPFlags.REPLACE
+
+    Function = Function
+
+    def __init__(  # noqa: PLR0913, PLR0917  # bcc's signature
+        self,
+        src_file: Name = b"",
+        hdr_file: Name = b"",
+        text: Name | None = None,
+        debug: int = 0,
+        cflags: Sequence[Name] = (),
+        usdt_contexts: Iterable[USDT] = (),
+        allow_rlimit: bool = True,  # noqa: FBT001, FBT002
+        device: Name | None = None,
+        attach_usdt_ignore_pid: bool = False,  # noqa: FBT001, FBT002
+        *,
+        obj_file: str | os.PathLike[str] | None = None,
+    ) -> None:
+        super().__init__()
+        del hdr_file, allow_rlimit
+        if sum(map(bool, (src_file, text, obj_file))) != 1:
+            message = "BPF() takes one of src_file, text and obj_file"
+            raise ValueError(message)
+        if device is not None:
+            message = f"load programs into the network card `{as_text(device)}`: not supported"
+            raise NotSupportedError(message, feature="offloading programs to network cards")
+        self.debug = debug
+        contexts = list(usdt_contexts)
+        if obj_file is not None:
+            self._spec = _rtrace.ObjectSpec.open(obj_file)
+        else:
+            self._spec = compile_source(src_file, text, cflags, contexts)
+        self.funcs = {}
+        self.loaded = Loaded(self._spec.load({}))
+        # Also runs at Python's end. It knows the loaded object alone, so that this one can go before.
+        self._finalizer = weakref.finalize(self, self.loaded.close)
+        try:
+            for context in contexts:
+                context.attach_uprobes(self, attach_usdt_ignore_pid)
+            attach_by_prefix(self)
+        except BaseException:
+            self.close()
+            raise
+
+    # Tables.
+
+    @property
+    def readers(self) -> AllReaders:
+        """The open perf and ring buffers."""
+        return self.loaded.readers
+
+    def __missing__(self, key: Name) -> Any:
+        """Make the table of a map when it is first asked for."""
+        name = raw(key)
+        table = super().get(name)
+        if table is None:
+            table = self.get_table(name)
+        self[name] = table
+        return table
+
+    def __setitem__(self, key: Name, table: Any) -> None:
+        """Put a table in place of a map's own, for both forms of the name."""
+        super().__setitem__(raw(key), table)
+        super().__setitem__(as_text(key), table)
+
+    def __delitem__(self, key: Name) -> None:
+        """Forget a table; the map stays."""
+        super().__delitem__(raw(key))
+        super().__delitem__(as_text(key))
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Iterate over the names of the tables asked for so far."""
+        return (name for name in super().__iter__() if isinstance(name, bytes))
+
+    def __len__(self) -> int:
+        """Return how many tables have been asked for so far."""
+        return super().__len__() // 2
+
+    def get_table(
+        self,
+        name: Name,
+        keytype: Any = None,
+        leaftype: Any = None,
+        reducer: Callable[[Any, Any], Any] | None = None,
+    ) -> Any:
+        """Return a new table of a map.
+
+        Parameters
+        ----------
+        name
+            The map.
+        keytype, leaftype
+            ctypes classes to use instead of those of the C types.
+        reducer
+            Makes one leaf of two, for maps with a leaf for every CPU.
+        """
+        called = as_text(name)
+        if called not in self._spec.maps:
+            known = ", ".join(self._spec.maps) or "none"
+            message = f"open map `{called}`: the program has no such map"
+            raise MapKeyError(message, map=called, hint=f"it has {known}")
+        types = self.native.types(called)
+        return make.make(self, self.native.map(called), types, key=keytype, leaf=leaftype, reducer=reducer)
+
+    # Programs.
+
+    def dump_func(self, func_name: Name) -> bytes:
+        """Return the instructions of a program, 8 bytes each, as the compiler made them."""
+        return self._spec.instructions(as_text(func_name))
+
+    def disassemble_func(self, func_name: Name) -> str:
+        """Return the instructions of a program as text, one in a line."""
+        return disassemble(self.dump_func(func_name))
+
+    # Buffers.
+
+    def perf_buffer_poll(self, timeout: int = -1) -> None:
+        """Call back for the events in perf buffers, waiting up to `timeout` milliseconds for the first.
+
+        Waits for ever with a `timeout` below zero. What a callback raises comes out here.
+        """
+        self.readers.perf.poll(timeout)
+
+    def perf_buffer_consume(self) -> None:
+        """Call back for the events in perf buffers, without waiting."""
+        self.readers.perf.consume()
+
+    def kprobe_poll(self, timeout: int = -1) -> None:
+        """Poll perf buffers; the old name of :meth:`perf_buffer_poll`."""
+        self.perf_buffer_poll(timeout)
+
+    def ring_buffer_poll(self, timeout: int = -1) -> int:
+        """Call back for the events in ring buffers, waiting up to `timeout` milliseconds; return how many there were.
+
+        Waits for ever with a `timeout` below zero. What a callback raises comes out here.
+        """
+        return self.readers.ring.poll(timeout)
+
+    def ring_buffer_consume(self) -> int:
+        """Call back for the events in ring buffers, without waiting; return how many there were."""
+        return self.readers.ring.consume()
+
+    # The kernel, as discovery knows it.
+
+    get_kprobe_functions = staticmethod(discovery.get_kprobe_functions)
+    get_tracepoints = staticmethod(discovery.get_tracepoints)
+    tracepoint_exists = staticmethod(discovery.tracepoint_exists)
+    get_syscall_prefix = staticmethod(discovery.get_syscall_prefix)
+    get_syscall_fnname = staticmethod(discovery.get_syscall_fnname)
+    fix_syscall_fnname = staticmethod(discovery.fix_syscall_fnname)
+    kernel_struct_has_field = staticmethod(discovery.kernel_struct_has_field)
+    kernel_enum_has_val = staticmethod(discovery.kernel_enum_has_val)
+    support_kfunc = staticmethod(discovery.support_kfunc)
+    support_lsm = staticmethod(discovery.support_lsm)
+    support_fmod_ret = staticmethod(discovery.support_fmod_ret)
+    support_raw_tracepoint = staticmethod(discovery.support_raw_tracepoint)
+    support_raw_tracepoint_in_module = staticmethod(discovery.support_raw_tracepoint_in_module)
+
+    @classmethod
+    def monotonic_time(cls) -> float:
+        """Return the time of ``bpf_ktime_get_ns`` in nanoseconds."""
+        return float(time.monotonic_ns())
+
+    @classmethod
+    def generate_auto_includes(cls, program_words: Iterable[Name]) -> str:
+        """Return the ``#include`` lines that a program of these words needs: none, as types come from the kernel."""
+        del program_words
+        return ""
+
+    def free_bcc_memory(self) -> int:
+        """Return 0: nothing of the compiler is held in memory."""
+        return 0
+
+    # The end.
+
+    def cleanup(self) -> None:
+        """Detach everything, and let go of programs, maps and buffers. Doing it again changes nothing."""
+        self._finalizer()
+
+    def close(self) -> None:
+        """Do what :meth:`cleanup` does."""
+        self._finalizer()
+
+    def __enter__(self) -> Self:
+        """Return the object itself."""
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Close it."""
+        self.close()
+
+    def __eq__(self, other: object) -> bool:
+        """Whether it is the same object."""
+        return self is other
+
+    def __hash__(self) -> int:  # type: ignore[override]  # unlike other dicts
+        """Hash by identity."""
+        return id(self)
+
+    def __repr__(self) -> str:
+        """Return the name of the source, and the maps."""
+        return f"<BPF {self._spec.name} maps={list(self._spec.maps)}>"
+
+
+def compile_source(
+    src_file: Name, text: Name | None, cflags: Sequence[Name], contexts: Sequence[USDT]
+) -> _rtrace.ObjectSpec:
+    """Compile a file or a text."""
+    name, folders = "<text>", []
+    if src_file:
+        path = find_file(as_text(src_file))
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+            source = file.read()
+        name, folders = path, [os.path.dirname(path) or "."]
+    else:
+        source = as_text(text or "")
+    for context in contexts:
+        source = as_text(context.get_text()) + source
+    data = _rtrace.compile_c(source, name=name, include_dirs=folders, cflags=[as_text(flag) for flag in cflags])
+    return _rtrace.ObjectSpec.parse(data, name)
+
+
+def find_file(name: str) -> str:
+    """Return the path of a source file, which may lie here or beside the script."""
+    beside = os.path.join(os.path.dirname(os.path.realpath(sys.argv[0])), name)
+    for path in (name, beside):
+        if os.path.isfile(path):
+            return path
+    message = f"no source file `{name}` here or beside the script"
+    raise FileNotFoundError(message)

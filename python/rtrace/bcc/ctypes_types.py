@@ -1,0 +1,201 @@
+"""ctypes classes for the C types of a program, from the descriptions that :meth:`ObjectSpec.types` gives.
+
+A class has the size and the offsets that the compiler chose, whatever ctypes would have chosen: where the two differ
+(packed structs, bit fields, 128-bit numbers) the members are placed one by one.
+"""
+
+from __future__ import annotations
+
+import ctypes as ct
+
+TYPE_CHECKING = False  # saves the import of typing
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Any
+
+    Description = dict[str, Any]
+
+_SIGNED = {1: ct.c_int8, 2: ct.c_int16, 4: ct.c_int32, 8: ct.c_int64}
+_UNSIGNED = {1: ct.c_uint8, 2: ct.c_uint16, 4: ct.c_uint32, 8: ct.c_uint64}
+_FLOATS = {4: ct.c_float, 8: ct.c_double}
+
+
+def opaque(size: int) -> Any:
+    """Return a type for bytes about which nothing is known: a number where one has that size."""
+    return _UNSIGNED.get(size, ct.c_ubyte * size)
+
+
+def build(description: Description) -> Any:
+    """Return the ctypes class for a description.
+
+    A ``char`` array reads as :class:`bytes` up to its NUL, an enum and a pointer as a number, a number of 128 bits as
+    an array of two, low half first.
+
+    Examples
+    --------
+    >>> u32 = {"kind": "int", "name": "u32", "size": 4, "signed": False, "char": False, "bool": False}
+    >>> build({"kind": "array", "element": u32, "count": 3})(1, 2, 3)[2]
+    3
+    """
+    return _BUILDERS[description["kind"]](description)
+
+
+def _number(description: Description) -> Any:
+    size = description["size"]
+    if description.get("char"):
+        return ct.c_char
+    if description.get("bool"):
+        return ct.c_bool
+    kinds = _SIGNED if description.get("signed") else _UNSIGNED
+    return kinds.get(size) or kinds[8] * (size // 8)
+
+
+def _array(description: Description) -> Any:
+    return build(description["element"]) * description["count"]
+
+
+def _aggregate(description: Description) -> Any:
+    """Return a Structure or Union that ctypes lays out by itself if it comes out right, else one laid out here."""
+    members = [(member, build(member["type"])) for member in description["members"]]
+    name = description["name"] or "anonymous"
+    base = ct.Union if description["kind"] == "union" else ct.Structure
+    fields: list[Any] = []
+    anonymous = []
+    for number, (member, kind) in enumerate(members):
+        called = member["name"] or f"_anonymous_{number}"
+        if not member["name"] and issubclass(kind, (ct.Structure, ct.Union)):
+            anonymous.append(called)
+        fields.append((called, kind, member["bits"]) if member["bits"] else (called, kind))
+    try:
+        made = type(name, (base,), {"_anonymous_": anonymous, "_fields_": fields})
+    except (TypeError, ValueError):  # a bit field of a type that ctypes has none for
+        made = None
+    if made is not None and ct.sizeof(made) == description["size"]:
+        places = [_bits_from_start(getattr(made, field[0])) for field in fields]
+        if places == [(member["offset"], member["bits"]) for member in description["members"]]:
+            return made
+    return _placed(name, base, description, fields)
+
+
+def _bits_from_start(field: Any) -> tuple[int, int]:
+    """Return offset and width in bits of a ctypes field; the width is 0 unless it is a bit field."""
+    width, shift = field.size >> 16, field.size & 0xFFFF
+    return (field.offset * 8 + shift, width) if width else (field.offset * 8, 0)
+
+
+def _placed(name: str, base: Any, description: Description, fields: list[Any]) -> Any:
+    """Place every member by hand: unnamed bytes fill the holes, and bit fields become properties over bytes."""
+    size = description["size"]
+    bit_fields = {}
+    placed: list[Any] = []
+    end = 0
+    for member, field in zip(description["members"], fields, strict=True):
+        if member["bits"]:
+            bit_fields[field[0]] = _bit_property(member["offset"], member["bits"], signed=member["type"].get("signed"))
+            continue
+        start = member["offset"] // 8
+        if base is ct.Structure and start > end:
+            placed.append((f"__pad_{len(placed)}", ct.c_ubyte * (start - end)))
+        placed.append(field)
+        end = start + ct.sizeof(field[1])
+    if base is ct.Structure and size > end:
+        placed.append((f"__pad_{len(placed)}", ct.c_ubyte * (size - end)))
+    elif base is ct.Union:
+        placed.append(("__bytes", ct.c_ubyte * size))
+    anonymous = [field[0] for field in placed if field[0].startswith("_anonymous_")]
+    return type(name, (base,), {"_pack_": 1, "_anonymous_": anonymous, "_fields_": placed, **bit_fields})
+
+
+def _bit_property(offset: int, width: int, *, signed: bool) -> property:
+    """Return a property that reads and writes bits of the object's own bytes."""
+    first, last = offset // 8, (offset + width + 7) // 8
+    shift, mask = offset % 8, (1 << width) - 1
+
+    def view(instance: Any) -> Any:
+        return (ct.c_ubyte * (last - first)).from_address(ct.addressof(instance) + first)
+
+    def read(instance: Any) -> int:
+        value = int.from_bytes(bytes(view(instance)), "little") >> shift & mask
+        return value - (1 << width) if signed and value >> (width - 1) else value
+
+    def write(instance: Any, value: int) -> None:
+        taken = view(instance)
+        rest = int.from_bytes(bytes(taken), "little") & ~(mask << shift)
+        taken[:] = (rest | (value & mask) << shift).to_bytes(last - first, "little")
+
+    return property(read, write)
+
+
+_BUILDERS: dict[str, Callable[[Description], Any]] = {
+    "int": _number,
+    "float": lambda description: _FLOATS.get(description["size"]) or ct.c_ubyte * description["size"],
+    "pointer": lambda description: _UNSIGNED[description["size"]],
+    "array": _array,
+    "enum": _number,
+    "struct": _aggregate,
+    "union": _aggregate,
+}
+
+
+def to_bytes(kind: Any, value: Any, size: int) -> bytes:
+    """Return the bytes of `value` as a `kind` of `size` bytes.
+
+    Takes an instance of `kind` or of another ctypes class of the same size, bytes, or what `kind` can be made from: a
+    number, or a tuple of members.
+    """
+    if isinstance(value, (kind, ct.Structure, ct.Union, ct.Array)):
+        data = bytes(value)
+    elif isinstance(value, (bytes, bytearray)) and not is_number(kind):
+        data = bytes(value).ljust(size, b"\0") if issubclass(kind, ct.Array) else bytes(value)
+    else:
+        data = bytes(make(kind, value))
+    if len(data) != size:
+        message = f"{kind.__name__} has {size} bytes, got {len(data)} from {value!r}"
+        raise ValueError(message)
+    return data
+
+
+def make(kind: Any, value: Any) -> Any:
+    """Return `value` as an instance of `kind`."""
+    if isinstance(value, kind):
+        return value
+    if isinstance(value, ct._SimpleCData):  # noqa: SLF001  # another number type: its value counts
+        value = value.value
+    return kind(*value) if isinstance(value, (tuple, list)) else kind(value)
+
+
+def is_number(kind: Any) -> bool:
+    """Whether instances of `kind` hold one Python value."""
+    return issubclass(kind, ct._SimpleCData)  # noqa: SLF001
+
+
+def instances(kind: Any, data: bytes) -> list[Any]:
+    """Return the instances of `kind` that stand one after the other in `data`, all over one copy of it."""
+    size = ct.sizeof(kind)
+    array = (kind * (len(data) // size)).from_buffer_copy(data)
+    # Indexing an array of numbers gives Python's own: these are wrapped as bcc gives them, with `.value`.
+    return [kind(value) for value in array] if is_number(kind) else list(array)
+
+
+def words(value: Any) -> Iterator[str]:
+    """Yield the tokens of a value's text: numbers in hexadecimal, members in braces."""
+    if isinstance(value, ct._SimpleCData):  # noqa: SLF001
+        value = value.value
+    if isinstance(value, (bytes, float)):
+        yield repr(value)
+    elif isinstance(value, int):
+        yield hex(value)
+    elif isinstance(value, ct.Array):
+        # A char array is one text.
+        if issubclass(value._type_, ct.c_char):
+            yield repr(value.value)
+            return
+        yield "["
+        for item in value:
+            yield from words(item)
+        yield "]"
+    else:
+        yield "{"
+        for field in value._fields_:
+            yield from words(getattr(value, field[0]))
+        yield "}"

@@ -1,0 +1,163 @@
+"""What the running kernel has: functions, tracepoints, types and mechanisms."""
+
+from __future__ import annotations
+
+import os
+import re
+from functools import cache
+
+from rtrace import _rtrace
+from rtrace.bcc.names import raw, text
+from rtrace.errors import BtfError, RtraceError
+
+TYPE_CHECKING = False  # saves the import of typing
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rtrace.bcc.names import Name
+
+# Text the compiler put aside, and stubs, that no probe can be attached to or that are no functions of their own.
+_NOT_FUNCTIONS = re.compile(rb".*\.cold(\.\d+)?$|_kbl_addr_|__perf|perf_|__SCT__")
+# Before the name of a system call in the name of the function that serves it (CONFIG_ARCH_HAS_SYSCALL_WRAPPER).
+_SYSCALL_PREFIXES = {
+    "x86_64": b"__x64_sys_",
+    "aarch64": b"__arm64_sys_",
+    "s390x": b"__s390x_sys_",
+    "riscv64": b"__riscv_sys_",
+    "loongarch64": b"__loongarch_sys_",
+}
+_ANY_PREFIX = re.compile(rb"(__x64_sys_|__x32_compat_sys_|__ia32_compat_sys_|__arm64_sys_|__s390x_sys_|"
+                         rb"__s390_sys_|__riscv_sys_|sys_)")  # fmt: skip
+
+
+def tracefs() -> str:
+    """Return the folder of tracefs, which need not be mounted."""
+    return _rtrace.tracefs()[0]
+
+
+def get_kprobe_functions(event_re: Name) -> set[bytes]:
+    """Return the kernel's functions that a kprobe can be attached to and that match from their first character.
+
+    Left out are those that the kernel refuses: marked ``notrace`` or on its blacklist.
+    """
+    matches = re.compile(raw(event_re)).match
+    found = {name for name in _functions() if matches(name)}
+    return {name for name in found if not _NOT_FUNCTIONS.match(name)} - _blacklist() if found else found
+
+
+@cache
+def _functions() -> frozenset[bytes]:
+    """Return the functions that can be traced, or all where the kernel has no list of those."""
+    try:
+        with open(os.path.join(tracefs(), "available_filter_functions"), "rb") as file:
+            return frozenset(line.split(None, 1)[0] for line in file)
+    except (OSError, RtraceError):
+        return frozenset(raw(name) for name, _ in _rtrace.kernel_functions())
+
+
+@cache
+def _blacklist() -> frozenset[bytes]:
+    """Return the functions that kprobes refuse, where debugfs tells."""
+    try:
+        with open("/sys/kernel/debug/kprobes/blacklist", "rb") as file:
+            return frozenset(line.split()[1] for line in file)
+    except OSError:
+        return frozenset()
+
+
+def get_tracepoints(tp_re: Name) -> list[bytes]:
+    """Return the tracepoints, as ``category:name``, that match from their first character."""
+    matches = re.compile(text(tp_re)).match
+    events = os.path.join(tracefs(), "events")
+    found = []
+    for category in os.scandir(events):
+        if category.is_dir():
+            names = (f"{category.name}:{event.name}" for event in os.scandir(category.path) if event.is_dir())
+            found += [raw(name) for name in names if matches(name)]
+    return sorted(found)
+
+
+def tracepoint_exists(category: Name, event: Name) -> bool:
+    """Whether the kernel has this tracepoint."""
+    return os.path.isdir(os.path.join(tracefs(), "events", text(category), text(event)))
+
+
+def get_syscall_prefix() -> bytes:
+    """Return what stands before a system call's name in the name of the function that serves it."""
+    return _SYSCALL_PREFIXES.get(os.uname().machine, b"sys_")
+
+
+def get_syscall_fnname(name: Name) -> bytes:
+    """Return the function that serves a system call."""
+    return get_syscall_prefix() + raw(name)
+
+
+def fix_syscall_fnname(name: Name) -> bytes:
+    """Return a function's name with this machine's prefix of system calls in place of another's."""
+    other = _ANY_PREFIX.match(raw(name))
+    return get_syscall_fnname(raw(name)[other.end() :]) if other else raw(name)
+
+
+def kernel_struct_has_field(struct_name: Name, field_name: Name) -> int:
+    """Return 1 if one of the kernel's structs has a member, 0 if not, -1 if the kernel tells of no such struct."""
+    return _answer(_rtrace.struct_has_member, struct_name, field_name)
+
+
+def kernel_enum_has_val(enum_name: Name, val_name: Name) -> int:
+    """Return 1 if one of the kernel's enumerations has a value, 0 if not, -1 if the kernel tells of no such one."""
+    return _answer(_rtrace.enum_has_value, enum_name, val_name)
+
+
+def _answer(ask: Callable[[str, str], bool | None], name: Name, part: Name) -> int:
+    try:
+        answer = ask(text(name), text(part))
+    except BtfError:
+        return -1
+    return -1 if answer is None else int(answer)
+
+
+@cache
+def support_kfunc() -> bool:
+    """Whether programs can be attached by fentry; tried out, as kernels may have it and guards refuse it."""
+    try:
+        _rtrace.ObjectSpec.prebuilt("function_latency").load({"fnlat_fentry": "vfs_read"}).close()
+    except RtraceError:
+        return False
+    return True
+
+
+def support_raw_tracepoint() -> bool:
+    """Whether there are raw tracepoints, which all kernels have that rtrace works on."""
+    return True
+
+
+@cache
+def support_raw_tracepoint_in_module() -> bool:
+    """Whether raw tracepoints of modules can be attached to."""
+    return os.path.isdir("/sys/kernel/btf") or _has_symbol("bpf_trace_modules")
+
+
+@cache
+def support_lsm() -> bool:
+    """Whether programs can be hooks of the security modules, and are switched on."""
+    try:
+        with open("/sys/kernel/security/lsm", encoding="ascii") as file:
+            return "bpf" in file.read().split(",")
+    except OSError:
+        return False
+
+
+@cache
+def support_fmod_ret() -> bool:
+    """Whether programs can keep functions from running."""
+    return support_kfunc() and _has_symbol("bpf_fentry_test1")
+
+
+def _has_symbol(name: str) -> bool:
+    return any(found == name for found, _ in _rtrace.kernel_functions())
+
+
+def find_library(libname: Name, pid: int = 0) -> bytes | None:
+    """Return the path of a library by its short name, as a process finds it; None if there is none."""
+    found = _rtrace.find_library(text(libname), pid=pid or None)
+    return None if found is None else raw(found)

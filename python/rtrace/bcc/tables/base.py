@@ -1,0 +1,223 @@
+"""What every table has: ctypes keys and leaves over a native map, and the ways out of ctypes to numpy and dict."""
+
+from __future__ import annotations
+
+import ctypes as ct
+from collections.abc import MutableMapping
+
+from rtrace.bcc import ctypes_types
+from rtrace.bcc.names import raw
+from rtrace.bcc.tables.histograms import HistogramTable
+from rtrace.errors import MapKeyError
+
+TYPE_CHECKING = False  # saves the import of typing
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from typing import Any
+
+    from numpy.typing import NDArray
+
+    from rtrace import _rtrace
+    from rtrace.bcc.bpf import BPF
+
+
+class TableBase(HistogramTable, MutableMapping):  # type: ignore[type-arg]  # keys and leaves are made at run time
+    """A map of the kernel as a mapping from ctypes keys to ctypes leaves.
+
+    Reading several entries takes one snapshot in batches instead of system calls for each key.
+
+    Attributes
+    ----------
+    Key, Leaf
+        ctypes classes of the C types, or those asked for in ``get_table``.
+    max_entries : int
+        Most entries that it holds.
+    flags : int
+        Flags it was made with.
+    map_fd : int
+        File descriptor of the map, good until the owner is closed.
+    """
+
+    def __init__(self, bpf: BPF, native: _rtrace.Map, key: Any, leaf: Any, name: str) -> None:
+        self.bpf = bpf
+        self.Key = key
+        self.Leaf = leaf
+        self.max_entries = native.max_entries
+        self.flags = native.flags
+        self.ttype = native.map_type
+        self._map = native
+        self._name = raw(name)
+        self._key_size = native.key_bytes
+        self._leaf_size = native.value_bytes
+
+    @property
+    def map_fd(self) -> int:
+        """File descriptor of the map."""
+        return self._map.fd
+
+    def get_fd(self) -> int:
+        """Return the map's file descriptor."""
+        return self._map.fd
+
+    # One entry.
+
+    def _key_bytes(self, key: Any) -> bytes:
+        return ctypes_types.to_bytes(self.Key, key, self._key_size)
+
+    def _leaf_bytes(self, leaf: Any) -> bytes:
+        return ctypes_types.to_bytes(self.Leaf, leaf, self._leaf_size)
+
+    def _leaf(self, data: bytes) -> Any:
+        return self.Leaf.from_buffer_copy(data)
+
+    def _no_such_key(self, key: Any) -> MapKeyError:
+        shown = repr(key) if isinstance(key, (int, bytes, tuple, str)) else " ".join(ctypes_types.words(key))
+        name = self._map.name
+        return MapKeyError(f"look up in map `{name}`: no key {shown}", map=name)
+
+    def __getitem__(self, key: Any) -> Any:
+        """Return the leaf of a key."""
+        data = self._map.lookup_bytes(self._key_bytes(key))
+        if data is None:
+            raise self._no_such_key(key)
+        return self._leaf(data)
+
+    def __setitem__(self, key: Any, leaf: Any) -> None:
+        """Set the leaf of a key."""
+        self._map.update_bytes(self._key_bytes(key), self._leaf_bytes(leaf))
+
+    def __delitem__(self, key: Any) -> None:
+        """Remove a key."""
+        if not self._map.delete_bytes(self._key_bytes(key)):
+            raise self._no_such_key(key)
+
+    def __contains__(self, key: object) -> bool:
+        """Whether the map has the key now."""
+        return self._map.lookup_bytes(self._key_bytes(key)) is not None
+
+    def next(self, key: Any) -> Any:
+        """Return the key after `key` in the kernel's order; StopIteration after the last."""
+        following = self._map.next_key(None if key is None else self._key_bytes(key))
+        if following is None:
+            raise StopIteration
+        return self.Key.from_buffer_copy(following)
+
+    # All entries.
+
+    def _entries(self, keys: bytes, leaves: bytes) -> list[tuple[Any, Any]]:
+        return list(zip(ctypes_types.instances(self.Key, keys), self._leaves(leaves), strict=True))
+
+    def _leaves(self, data: bytes) -> list[Any]:
+        return ctypes_types.instances(self.Leaf, data)
+
+    def items(self) -> list[tuple[Any, Any]]:  # type: ignore[override]  # bcc gives lists
+        """Return keys and leaves of one snapshot."""
+        keys, leaves, _ = self._map.snapshot_bytes()
+        return self._entries(keys, leaves)
+
+    def iteritems(self) -> Iterator[tuple[Any, Any]]:
+        """Return an iterator over :meth:`items`."""
+        return iter(self.items())
+
+    def values(self) -> list[Any]:  # type: ignore[override]
+        """Return the leaves of one snapshot."""
+        return self._leaves(self._map.snapshot_bytes()[1])
+
+    def itervalues(self) -> Iterator[Any]:
+        """Return an iterator over :meth:`values`."""
+        return iter(self.values())
+
+    def __iter__(self) -> Iterator[Any]:
+        """Iterate over the keys of one snapshot, which may be removed meanwhile."""
+        return iter(ctypes_types.instances(self.Key, self._map.snapshot_bytes()[0]))
+
+    def keys(self) -> Iterator[Any]:  # type: ignore[override]
+        """Return an iterator over the keys."""
+        return iter(self)
+
+    def iter(self) -> Iterator[Any]:
+        """Return an iterator over the keys."""
+        return iter(self)
+
+    def __len__(self) -> int:
+        """Return how many entries there are now."""
+        return self._map.snapshot_bytes()[2]
+
+    def clear(self) -> None:
+        """Remove every entry, in batches; entries that programs add meanwhile may stay."""
+        self._map.clear()
+
+    def zero(self) -> None:
+        """Set every leaf that is there to zero."""
+        keys, leaves, _ = self._map.snapshot_bytes()
+        self._map.update_many(keys, bytes(len(leaves)))
+
+    # Batches.
+
+    def items_lookup_batch(self) -> Iterator[tuple[Any, Any]]:
+        """Return an iterator over the entries of one snapshot."""
+        return iter(self.items())
+
+    def items_lookup_and_delete_batch(self) -> Iterator[tuple[Any, Any]]:
+        """Return an iterator over the entries, all of which are removed now, each in one step with its reading."""
+        keys, leaves, _ = self._map.snapshot_bytes(delete=True)
+        return iter(self._entries(keys, leaves))
+
+    def items_delete_batch(self, ct_keys: Iterable[Any] | None = None) -> None:
+        """Remove these keys (a ctypes array or any iterable), or all; keys that are not there do not matter."""
+        if ct_keys is None:
+            self.clear()
+            return
+        self._map.delete_many(self._joined(ct_keys, self.Key, self._key_bytes))
+
+    def items_update_batch(self, ct_keys: Iterable[Any], ct_values: Iterable[Any]) -> None:
+        """Set the leaves of many keys (ctypes arrays or any iterables of the same length)."""
+        keys = self._joined(ct_keys, self.Key, self._key_bytes)
+        leaves = self._joined(ct_values, self.Leaf, self._leaf_bytes)
+        if len(keys) // self._key_size != len(leaves) // self._leaf_size:
+            message = f"{len(keys) // self._key_size} keys but {len(leaves) // self._leaf_size} values"
+            raise ValueError(message)
+        self._map.update_many(keys, leaves)
+
+    @staticmethod
+    def _joined(values: Iterable[Any], kind: Any, convert: Any) -> bytes:
+        """Return the bytes of many keys or leaves."""
+        if isinstance(values, ct.Array) and values._type_ is kind and ct.sizeof(kind) == len(convert(kind())):
+            return bytes(values)
+        return b"".join(map(convert, values))
+
+    # Out of ctypes.
+
+    def to_numpy(self) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Return the keys and the leaves of one snapshot as two numpy arrays, row by row.
+
+        Keys have shape ``(n,)``, leaves ``(n,)`` or, of a per-CPU table, ``(n, cpus)``; dtypes follow the C types.
+        Both own their memory.
+        """
+        return self._map.snapshot()
+
+    def to_dict(self) -> dict[Any, Any]:
+        """Return one snapshot as a dict of Python's own values; structs are tuples."""
+        return self._map.to_dict()
+
+    # Text, as bcc prints it.
+
+    def key_sprintf(self, key: Any) -> bytes:
+        """Return a key as text: numbers in hexadecimal, members in braces."""
+        return " ".join(ctypes_types.words(ctypes_types.make(self.Key, key))).encode()
+
+    def leaf_sprintf(self, leaf: Any) -> bytes:
+        """Return a leaf as text: numbers in hexadecimal, members in braces."""
+        return " ".join(ctypes_types.words(ctypes_types.make(self.Leaf, leaf))).encode()
+
+    def __hash__(self) -> int:
+        """Hash by identity, as mappings that change do not have to."""
+        return id(self)
+
+    def __eq__(self, other: object) -> bool:
+        """Whether it is the same table."""
+        return self is other
+
+    def __repr__(self) -> str:
+        """Return the class and the name."""
+        return f"<{type(self).__name__} {self._map.name} max_entries={self.max_entries}>"

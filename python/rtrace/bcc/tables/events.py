@@ -1,0 +1,177 @@
+"""Perf buffers and ring buffers: events in the order they come, one call each or many at a time."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from rtrace import _rtrace
+from rtrace.bcc import ctypes_types
+from rtrace.bcc.cpus import online
+from rtrace.bcc.readers import Reader
+from rtrace.bcc.tables.array import DescriptorArray
+from rtrace.bcc.tables.base import TableBase
+from rtrace.errors import MapError
+
+TYPE_CHECKING = False  # saves the import of typing
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from numpy.typing import NDArray
+
+
+class EventTable(TableBase):
+    """A buffer of events that programs fill and one reader empties."""
+
+    _reader: Reader | None = None
+    _description: dict[str, Any] | None = None
+
+    def describe_event(self, description: dict[str, Any] | None) -> None:
+        """Take the type of the events, as the program's calls of ``perf_submit`` and its like tell it."""
+        self._description = description
+
+    def __getattr__(self, name: str) -> Any:
+        """Make ``event`` when it is first used: from then on it costs one call of C."""
+        if name != "event":
+            message = f"{type(self).__name__!r} object has no attribute {name!r}"
+            raise AttributeError(message)
+        self.event = self.event_type.from_address
+        return self.event
+
+    @property
+    def event_type(self) -> Any:
+        """Ctypes class of the events."""
+        if self._description is None:
+            name = self._map.name
+            message = f"read events of `{name}`: no program says what type they have"
+            hint = f"submit a struct, as {name}.perf_submit(ctx, &data, sizeof(data)) does, or cast `data` yourself"
+            raise MapError(message, map=name, hint=hint)
+        return ctypes_types.build(self._description)
+
+    @property
+    def lost(self) -> int:
+        """Events lost so far because the buffer was full, for a reader that opened it."""
+        if self._reader is None:
+            return 0
+        self._reader.asked = True
+        return self._reader.buffer.lost
+
+    def read(self, timeout: float | None = None) -> NDArray[Any]:
+        """Take all events that have come, as one numpy array.
+
+        Opens the buffer if it is not open yet; nobody has to poll.
+
+        Parameters
+        ----------
+        timeout
+            Seconds to wait for the first event; None waits for ever, 0 never waits.
+
+        Returns
+        -------
+        numpy.ndarray, shape (n,)
+            One row per event, in the order of their buffers; n may be 0. Owns its memory. The dtype is the C type
+            that programs submit.
+        """
+        if self._reader is None:
+            self._open(None)
+        assert self._reader is not None  # noqa: S101  # just opened
+        return self._reader.buffer.read(timeout)
+
+    def _open(self, callback: Callable[..., Any] | None) -> None:
+        raise NotImplementedError
+
+
+class PerfEventArray(EventTable, DescriptorArray):
+    """A perf buffer (``BPF_PERF_OUTPUT``), or counters that programs read (``BPF_PERF_ARRAY``)."""
+
+    def open_perf_buffer(
+        self,
+        callback: Callable[[int, int, int], Any],
+        page_cnt: int = 8,
+        lost_cb: Callable[[int], Any] | None = None,
+        wakeup_events: int = 1,
+    ) -> None:
+        """Call back for every event, from :meth:`BPF.perf_buffer_poll`.
+
+        Parameters
+        ----------
+        callback
+            Takes the CPU, the address of the event, for :meth:`event`, and its size in bytes. What it raises comes
+            out of the poll.
+        page_cnt
+            Pages of the buffer of each CPU, a power of two.
+        lost_cb
+            Takes the number of events lost since it was called last. Without it a LostEventsWarning tells at the end.
+        wakeup_events
+            Events that a CPU's buffer gathers before it wakes the reader.
+        """
+        if page_cnt < 1 or page_cnt & (page_cnt - 1):
+            message = f"pages of `{self._map.name}` must be a power of two, not {page_cnt}"
+            raise ValueError(message)
+        self._open(callback, page_cnt, lost_cb, wakeup_events)
+
+    def _open(
+        self,
+        callback: Callable[..., Any] | None,
+        pages: int = 8,
+        lost_callback: Callable[[int], Any] | None = None,
+        wakeup_events: int = 1,
+    ) -> None:
+        if self._reader is not None:
+            self.bpf.readers.perf.remove(self._reader)
+            self._reader.close()
+        buffer = self.bpf.native.perf_buffer(self._map.name, pages=pages, wakeup_events=wakeup_events)
+        self._reader = Reader(self._map.name, buffer, callback, lost_callback)
+        self.bpf.readers.perf.append(self._reader)
+
+    def open_perf_event(self, typ: int, config: int, pid: int = -1) -> None:
+        """Open a counter on every online CPU, for programs to read by ``perf_read``.
+
+        Parameters
+        ----------
+        typ, config
+            What to count, as PerfType and PerfHWConfig or PerfSWConfig name it.
+        pid
+            Process to count for; all without.
+        """
+        for cpu in online():
+            event = _rtrace.open_perf_counter(typ, config, pid=None if pid < 0 else pid, cpu=cpu)
+            self.bpf.keep_descriptor(event)
+            self[cpu] = event
+
+    def __delitem__(self, key: Any) -> None:
+        """Take a CPU's counter or buffer out of the array."""
+        self._map.delete_bytes(self._key_bytes(key))
+
+
+class RingBuf(EventTable):
+    """A ring buffer (``BPF_RINGBUF_OUTPUT``)."""
+
+    def open_ring_buffer(self, callback: Callable[[Any, int, int], Any], ctx: Any = None) -> None:
+        """Call back for every event, from :meth:`BPF.ring_buffer_poll`.
+
+        Parameters
+        ----------
+        callback
+            Takes `ctx`, the address of the event, for :meth:`event`, and its size in bytes. What it raises comes out
+            of the poll.
+        ctx
+            Passed on.
+        """
+        # Without a context the reader's own first argument, None, is just that.
+        self._open(callback if ctx is None else partial(_with_context, callback, ctx))
+
+    def _open(self, callback: Callable[..., Any] | None) -> None:
+        if self._reader is not None:
+            self.bpf.readers.ring.remove(self._reader)
+            self._reader.close()
+        self._reader = Reader(self._map.name, self.bpf.native.record_buffer(self._map.name), callback, None)
+        self.bpf.readers.ring.append(self._reader)
+
+    def __len__(self) -> int:
+        """Return 0: a ring buffer has no keys."""
+        return 0
+
+
+def _with_context(callback: Callable[[Any, int, int], Any], ctx: Any, _cpu: None, address: int, size: int) -> Any:
+    return callback(ctx, address, size)

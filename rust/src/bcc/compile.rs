@@ -1,0 +1,286 @@
+//! `compile_c`: from C in bcc's dialect to the bytes of an object.
+
+use std::{
+    collections::HashSet,
+    fmt::Write,
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use log::{debug, info};
+
+use super::{
+    cache::{Cache, Key},
+    compiler::{Compiler, Failure, OLDEST, VARIABLE},
+    diagnostics::{self, Diagnostic, Named},
+    kernel_config,
+    kernel_identity::Kernel,
+    kernel_types,
+    prelude::{self, Names},
+    scan::{Scan, Tracepoint},
+    source::{Folders, Program},
+    tracepoint_struct::{self, Missing},
+};
+use crate::{error::Error, sys};
+
+const TARGET: &str = "rtrace::bcc";
+// Names that no file of the program can get, see `compiled_name`.
+const INPUT: &str = "rtrace=input.c";
+const OUTPUT: &str = "rtrace=output.o";
+
+/// What a program is compiled with, the same for all.
+const FLAGS: [&str; 25] = [
+    "-O2",
+    "-g",
+    "-nostdinc",
+    "-mcpu=v2",
+    "-fno-delete-null-pointer-checks",
+    "-fno-strict-aliasing",
+    "-fno-stack-protector",
+    "-fno-color-diagnostics",
+    "-fno-caret-diagnostics",
+    "-ferror-limit=20",
+    "-D__KERNEL__",
+    "-D__BPF_TRACING__",
+    // What compilers refuse or not, depending on their age.
+    "-Werror=implicit-function-declaration",
+    "-Wno-int-conversion",
+    "-Wno-incompatible-pointer-types",
+    // What the dialect does all the time.
+    "-Wno-pointer-sign",
+    "-Wno-unused",
+    "-Wno-address-of-packed-member",
+    "-Wno-compare-distinct-pointer-types",
+    "-Wno-duplicate-decl-specifier",
+    "-Wno-gnu-variable-sized-type-not-at-end",
+    "-Wno-macro-redefined",
+    "-Wno-missing-declarations",
+    "-Wno-visibility",
+    "-Wno-unknown-warning-option",
+];
+
+#[cfg(target_arch = "x86_64")]
+const MACHINE: &str = "-D__x86_64__";
+#[cfg(target_arch = "aarch64")]
+const MACHINE: &str = "-D__aarch64__";
+
+/// What `compile_c` is asked for.
+pub(crate) struct Request<'a> {
+    pub(crate) source: &'a str,
+    pub(crate) name: &'a str,
+    pub(crate) include_dirs: Vec<PathBuf>,
+    pub(crate) cflags: Vec<String>,
+    pub(crate) cache: bool,
+    /// Changes whenever rtrace itself does.
+    pub(crate) version: String,
+}
+
+/// Compile a program, or take what was compiled before.
+pub(crate) fn compile(request: &Request<'_>, zig: impl FnOnce() -> Option<PathBuf>) -> Result<Vec<u8>, Error> {
+    let system = |operation: &str| {
+        let operation = format!("compile `{}`: {operation}", request.name);
+        move |source: io::Error| Error::System { operation, source }
+    };
+    let mut include_dirs = request.include_dirs.clone();
+    include_dirs.extend(folders_of(&request.cflags));
+    let mut program = Program::rewrite(request.source, request.name, &Folders { include_dirs: &include_dirs })
+        .map_err(|diagnostic| refused(request, vec![diagnostic], String::new(), None))?;
+    let compiler = Compiler::find(zig).ok_or_else(|| Error::NotSupported {
+        operation: format!("compile `{}`", request.name),
+        feature: "a C compiler",
+        minimum_kernel: None,
+        hint: format!("install clang {OLDEST} or newer, or `pip install rtrace[clang]`, or set {VARIABLE}"),
+    })?;
+    let kernel = Kernel::running().map_err(system("ask which kernel is running"))?;
+    let cpus = sys::possible_cpus().unwrap_or(1);
+    let identity = compiler.identity().map_err(system("look at the compiler"))?;
+    let key = key(request, &program, &kernel, &identity, cpus);
+    let cache = request.cache.then(Cache::of_user).flatten();
+    if let Some(object) = cache.as_ref().and_then(|cache| cache.get(&key)) {
+        debug!(target: TARGET, "`{}` was compiled before: {key}", request.name);
+        return Ok(object);
+    }
+    let object = build(request, &mut program, &compiler, &kernel, cpus)?;
+    if let Some(cache) = cache {
+        cache.put(&key, &object);
+    }
+    Ok(object)
+}
+
+fn key(request: &Request<'_>, program: &Program, kernel: &Kernel, compiler: &str, cpus: usize) -> String {
+    let mut key = Key::new();
+    for piece in [&request.version, request.name, &kernel.identity(), compiler, &cpus.to_string()] {
+        key.add(piece);
+    }
+    request.cflags.iter().for_each(|flag| key.add(flag));
+    for unit in &program.units {
+        key.add(&unit.name);
+        key.add(&unit.source);
+    }
+    key.finish()
+}
+
+/// The folders that `-I` names.
+fn folders_of(cflags: &[String]) -> Vec<PathBuf> {
+    let mut folders = Vec::new();
+    let mut flags = cflags.iter();
+    while let Some(flag) = flags.next() {
+        match flag.strip_prefix("-I") {
+            Some("") => folders.extend(flags.next().map(PathBuf::from)),
+            Some(folder) => folders.push(PathBuf::from(folder)),
+            None => {}
+        }
+    }
+    folders
+}
+
+fn build(
+    request: &Request<'_>,
+    program: &mut Program,
+    compiler: &Compiler,
+    kernel: &Kernel,
+    cpus: usize,
+) -> Result<Vec<u8>, Error> {
+    let system = |operation: &'static str| {
+        let operation = format!("compile `{}`: {operation}", request.name);
+        move |source: io::Error| Error::System { operation: operation.clone(), source }
+    };
+    let (front, hint) = front(program, kernel, cpus)?;
+    let folder = tempfile::Builder::new().prefix("rtrace-").tempdir().map_err(system("make a temporary folder"))?;
+    write(folder.path(), program, &front).map_err(system("write a temporary file"))?;
+    let mut flags: Vec<String> = FLAGS.iter().map(|flag| (*flag).to_owned()).collect();
+    flags.push(MACHINE.to_owned());
+    flags.extend(request.cflags.iter().cloned());
+    let failed = |diagnostics, log, hint| refused(request, diagnostics, log, hint);
+    let said = |message: String| {
+        vec![Diagnostic { file: request.name.to_owned(), line: 0, column: 0, severity: "error".into(), message }]
+    };
+    let names = |log: &str| {
+        let named: Vec<_> = program
+            .units
+            .iter()
+            .map(|unit| Named {
+                compiled_as: &unit.compiled_as,
+                name: &unit.name,
+                source: &unit.source,
+                edits: &unit.edits,
+            })
+            .collect();
+        diagnostics::parse(log, &named)
+    };
+    match compiler.compile(folder.path(), INPUT, OUTPUT, &flags) {
+        Ok(log) => {
+            for warning in names(&log).iter().filter(|found| found.severity == "warning") {
+                info!(target: TARGET, "{}:{}:{}: {}", warning.file, warning.line, warning.column, warning.message);
+            }
+            fs::read(folder.path().join(OUTPUT)).map_err(system("read the object"))
+        }
+        Err(Failure::Run(error)) if error.kind() == io::ErrorKind::InvalidInput => {
+            Err(Error::Value(format!("compile `{}`: a flag with a NUL character", request.name)))
+        }
+        Err(Failure::Run(error)) => Err(system("run the compiler")(error)),
+        Err(Failure::Slow) => Err(failed(said("the compiler did not come to an end".into()), String::new(), hint)),
+        Err(Failure::Killed(signal, log)) => {
+            Err(failed(said(format!("the compiler was ended by signal {signal}")), log, hint))
+        }
+        Err(Failure::Refused(log)) => {
+            let mut found = names(&log);
+            if !found.iter().any(|diagnostic| diagnostic.severity == "error") {
+                found = said(log.lines().next().unwrap_or("the compiler failed").to_owned());
+            }
+            Err(failed(found, log, hint))
+        }
+    }
+}
+
+/// Make the error of a program that does not compile.
+fn refused(request: &Request<'_>, diagnostics: Vec<Diagnostic>, log: String, hint: Option<String>) -> Error {
+    let first = diagnostics.iter().find(|diagnostic| diagnostic.severity == "error");
+    let excerpt = first
+        .filter(|first| first.file == request.name)
+        .and_then(|first| diagnostics::excerpt(request.source, first.line, first.column));
+    Error::Compile { name: request.name.to_owned(), diagnostics, excerpt, log, hint }
+}
+
+/// What stands in front of the program, and what may be said if it does not compile.
+fn front(program: &Program, kernel: &Kernel, cpus: usize) -> Result<(String, Option<String>), Error> {
+    let mut scan = Scan::default();
+    for unit in &program.units {
+        scan.add(&unit.source, &unit.tokens);
+    }
+    let names = Names::read(!program.bcc_headers.is_empty());
+    let options: HashSet<&str> = scan.identifiers.iter().copied().filter(|name| name.starts_with("CONFIG_")).collect();
+    let (structs, wanted, hint) = tracepoint_structs(&scan);
+    let mut request = kernel_types::Request {
+        identifiers: scan.identifiers,
+        tags: scan.tags,
+        own_tags: scan.own_tags,
+        own_names: scan.own_names,
+    };
+    names.expand(&mut request.identifiers);
+    request.own_tags.extend(names.scan.own_tags.iter().copied());
+    request.own_tags.extend(wanted.iter().map(String::as_str));
+    request.own_names.extend(names.scan.own_names.iter().copied());
+    let types = kernel_types::of_kernel(&request).map_err(|source| Error::Btf { of: "vmlinux".into(), source })?;
+    let [major, minor, patch] = kernel.version();
+    let mut text = String::with_capacity(types.len() + (80 << 10));
+    section(&mut text, "rtrace/base.h", prelude::BASE);
+    section(&mut text, "rtrace/types.h", &types);
+    section(&mut text, "rtrace/tracepoints.h", &structs);
+    section(&mut text, "rtrace/config.h", &kernel_config::definitions(&options, &kernel.release));
+    let _ = writeln!(text, "#define LINUX_VERSION_CODE {}", (major << 16) + (minor << 8) + patch.min(255));
+    let _ = writeln!(text, "#define __rtrace_possible_cpus {cpus}");
+    for method in &program.optional_methods {
+        let _ = writeln!(text, "#define __rtrace_uses_{method}");
+    }
+    for header in &prelude::HEADERS {
+        section(&mut text, header.name, header.text);
+    }
+    if !program.bcc_headers.is_empty() {
+        section(&mut text, prelude::PROTO.name, prelude::PROTO.text);
+    }
+    let identity = kernel.identity();
+    let _ = writeln!(text, "const char __rtrace_dialect[] SEC(\".rtrace.dialect\") = \"{identity}\";");
+    Ok((text, hint))
+}
+
+fn section(text: &mut String, name: &str, body: &str) {
+    let _ = writeln!(text, "#line 1 \"{name}\"\n{body}");
+}
+
+/// Structs of the tracepoints that a program names, their names, and a word on those that this kernel lacks.
+fn tracepoint_structs(scan: &Scan<'_>) -> (String, Vec<String>, Option<String>) {
+    let (mut text, mut wanted, mut hint) = (String::new(), Vec::new(), None);
+    let absent =
+        |tracepoint: &Tracepoint<'_>| !scan.own_tags.contains(tracepoint_struct::name_of(*tracepoint).as_str());
+    for tracepoint in scan.tracepoints.iter().copied().filter(absent) {
+        let (category, event) = tracepoint;
+        wanted.push(tracepoint_struct::name_of(tracepoint));
+        match tracepoint_struct::read(tracepoint) {
+            Ok(format) => text.push_str(&tracepoint_struct::emit(tracepoint, &format)),
+            Err(Missing::Unknown) => hint = Some(format!("this kernel has no tracepoint `{category}:{event}`")),
+            Err(Missing::Unreadable(cause)) => {
+                hint = Some(format!("the format of tracepoint `{category}:{event}` cannot be read: {cause}"));
+            }
+        }
+    }
+    (text, wanted, hint)
+}
+
+/// Write what the compiler reads: the program behind its prelude, its headers, and all of them as the user wrote
+/// them, from which the compiler takes the lines that the verifier shows.
+fn write(folder: &Path, program: &Program, front: &str) -> io::Result<()> {
+    for (index, unit) in program.units.iter().enumerate() {
+        let mut text = String::with_capacity(unit.rewritten.len() + front.len() + 512);
+        if index == 0 {
+            text.push_str(front);
+        }
+        section(&mut text, &unit.compiled_as, &unit.rewritten);
+        if index == 0 {
+            section(&mut text, "rtrace/end.h", include_str!("prelude/end.h"));
+        }
+        fs::write(folder.join(if index == 0 { INPUT } else { &unit.file }), text)?;
+        fs::write(folder.join(&unit.compiled_as), &unit.source)?;
+    }
+    Ok(())
+}

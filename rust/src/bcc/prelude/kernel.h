@@ -1,0 +1,310 @@
+/* Constants, macros and small functions of the kernel's headers that are no types, so that type information has none
+ * of them. */
+
+#define KERNEL_VERSION(a, b, c) (((a) << 16) + ((b) << 8) + ((c) > 255 ? 255 : (c)))
+#ifndef KBUILD_MODNAME
+#define KBUILD_MODNAME "rtrace"
+#endif
+#define PAGE_SHIFT 12
+#define PAGE_SIZE (1UL << PAGE_SHIFT)
+#define PAGE_MASK (~(PAGE_SIZE - 1))
+#define TASK_COMM_LEN 16
+#define NAME_MAX 255
+#define PATH_MAX 4096
+#define IFNAMSIZ 16
+#define DISK_NAME_LEN 32
+#define BDEVNAME_SIZE 32
+#define MODULE_NAME_LEN (64 - sizeof(unsigned long))
+#define HZ 250
+#define NSEC_PER_USEC 1000L
+#define NSEC_PER_MSEC 1000000L
+#define NSEC_PER_SEC 1000000000L
+#define USEC_PER_SEC 1000000L
+#define USEC_PER_MSEC 1000L
+#define MSEC_PER_SEC 1000L
+#define UINT_MAX (~0U)
+#define INT_MAX ((int)(UINT_MAX >> 1))
+#define INT_MIN (-INT_MAX - 1)
+#define ULONG_MAX (~0UL)
+#define LONG_MAX ((long)(ULONG_MAX >> 1))
+#define LONG_MIN (-LONG_MAX - 1)
+#define ULLONG_MAX (~0ULL)
+#define U8_MAX ((u8)~0U)
+#define U16_MAX ((u16)~0U)
+#define U32_MAX ((u32)~0U)
+#define U64_MAX ((u64)~0ULL)
+
+/* Directory entries keep short names themselves; the member was renamed in Linux 6.15. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 15, 0)
+#define DNAME_INLINE_LEN sizeof(union shortname_store)
+#define d_iname d_shortname.string
+#else
+#define DNAME_INLINE_LEN sizeof(((struct dentry *)0)->d_iname)
+#endif
+
+#define offsetof(type, member) __builtin_offsetof(type, member)
+#define container_of(pointer, type, member) ((type *)((void *)(pointer) - offsetof(type, member)))
+#define READ_ONCE(x) (*(const volatile __typeof__(x) *)&(x))
+#define WRITE_ONCE(x, value) (*(volatile __typeof__(x) *)&(x) = (value))
+#define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
+#define BIT(n) (1UL << (n))
+#define BIT_ULL(n) (1ULL << (n))
+#define GENMASK(high, low) ((~0UL << (low)) & (~0UL >> (63 - (high))))
+#define likely(x) __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
+#define barrier() asm volatile("" ::: "memory")
+#define __stringify_1(...) #__VA_ARGS__
+#define __stringify(...) __stringify_1(__VA_ARGS__)
+#define min(a, b) \
+	({ \
+		__typeof__(a) __rtrace_a = (a); \
+		__typeof__(b) __rtrace_b = (b); \
+		__rtrace_a < __rtrace_b ? __rtrace_a : __rtrace_b; \
+	})
+#define max(a, b) \
+	({ \
+		__typeof__(a) __rtrace_a = (a); \
+		__typeof__(b) __rtrace_b = (b); \
+		__rtrace_a > __rtrace_b ? __rtrace_a : __rtrace_b; \
+	})
+#define min_t(type, a, b) min((type)(a), (type)(b))
+#define max_t(type, a, b) max((type)(a), (type)(b))
+#define MAX_ERRNO 4095
+#define IS_ERR_VALUE(x) unlikely((unsigned long)(void *)(x) >= (unsigned long)-MAX_ERRNO)
+#define IS_ERR(pointer) IS_ERR_VALUE(pointer)
+#define IS_ERR_OR_NULL(pointer) (!(pointer) || IS_ERR_VALUE(pointer))
+#define PTR_ERR(pointer) ((long)(pointer))
+#define ERR_PTR(error) ((void *)(long)(error))
+
+/* An option is 1, or not defined at all; that of a module has a name of its own. */
+#define __rtrace_enabled_1 0,
+#define __rtrace_second(ignored, value, ...) value
+#define __rtrace_enabled(x) __rtrace_second(x 1, 0)
+#define IS_BUILTIN(option) __rtrace_enabled(__rtrace_join(__rtrace_enabled_, option))
+#define IS_MODULE(option) __rtrace_enabled(__rtrace_join(__rtrace_enabled_, option##_MODULE))
+#define IS_ENABLED(option) (IS_BUILTIN(option) || IS_MODULE(option))
+#define IS_REACHABLE(option) IS_ENABLED(option)
+
+#define __bpf_ntohs(x) __builtin_bswap16(x)
+#define __bpf_ntohl(x) __builtin_bswap32(x)
+#define __bpf_ntohll(x) __builtin_bswap64(x)
+#define ntohs(x) __builtin_bswap16(x)
+#define htons(x) __builtin_bswap16(x)
+#define ntohl(x) __builtin_bswap32(x)
+#define htonl(x) __builtin_bswap32(x)
+#define bpf_ntohs(x) __builtin_bswap16(x)
+#define bpf_htons(x) __builtin_bswap16(x)
+#define bpf_ntohl(x) __builtin_bswap32(x)
+#define bpf_htonl(x) __builtin_bswap32(x)
+#define bpf_ntohll(x) __builtin_bswap64(x)
+#define bpf_be64_to_cpu(x) __builtin_bswap64(x)
+#define bpf_cpu_to_be64(x) __builtin_bswap64(x)
+#define be16_to_cpu(x) __builtin_bswap16(x)
+#define be32_to_cpu(x) __builtin_bswap32(x)
+#define be64_to_cpu(x) __builtin_bswap64(x)
+#define cpu_to_be16(x) __builtin_bswap16(x)
+#define cpu_to_be32(x) __builtin_bswap32(x)
+#define cpu_to_be64(x) __builtin_bswap64(x)
+#define __be16_to_cpu(x) __builtin_bswap16(x)
+#define __be32_to_cpu(x) __builtin_bswap32(x)
+#define __be64_to_cpu(x) __builtin_bswap64(x)
+#define __cpu_to_be16(x) __builtin_bswap16(x)
+#define __cpu_to_be32(x) __builtin_bswap32(x)
+#define __cpu_to_be64(x) __builtin_bswap64(x)
+#define le16_to_cpu(x) (x)
+#define le32_to_cpu(x) (x)
+#define le64_to_cpu(x) (x)
+#define cpu_to_le16(x) (x)
+#define cpu_to_le32(x) (x)
+#define cpu_to_le64(x) (x)
+
+/* include/linux/kdev_t.h */
+#define MINORBITS 20
+#define MINORMASK ((1U << MINORBITS) - 1)
+#define MAJOR(dev) ((unsigned int)((dev) >> MINORBITS))
+#define MINOR(dev) ((unsigned int)((dev)&MINORMASK))
+#define MKDEV(major, minor) (((major) << MINORBITS) | (minor))
+
+/* include/linux/blk_types.h */
+#define REQ_OP_BITS 8
+#define REQ_OP_MASK ((1U << REQ_OP_BITS) - 1)
+#define req_op(request) ((request)->cmd_flags & REQ_OP_MASK)
+#define bio_op(bio) ((bio)->bi_opf & REQ_OP_MASK)
+#define op_is_write(op) ((op)&1)
+#define rq_data_dir(request) (op_is_write(req_op(request)) ? 1 : 0)
+#define SECTOR_SHIFT 9
+#define SECTOR_SIZE (1 << SECTOR_SHIFT)
+
+/* include/uapi/linux/stat.h, fcntl.h, include/linux/fs.h */
+#define S_IFMT 00170000
+#define S_IFSOCK 0140000
+#define S_IFLNK 0120000
+#define S_IFREG 0100000
+#define S_IFBLK 0060000
+#define S_IFDIR 0040000
+#define S_IFCHR 0020000
+#define S_IFIFO 0010000
+#define S_ISLNK(m) (((m)&S_IFMT) == S_IFLNK)
+#define S_ISREG(m) (((m)&S_IFMT) == S_IFREG)
+#define S_ISDIR(m) (((m)&S_IFMT) == S_IFDIR)
+#define S_ISCHR(m) (((m)&S_IFMT) == S_IFCHR)
+#define S_ISBLK(m) (((m)&S_IFMT) == S_IFBLK)
+#define S_ISFIFO(m) (((m)&S_IFMT) == S_IFIFO)
+#define S_ISSOCK(m) (((m)&S_IFMT) == S_IFSOCK)
+#define O_ACCMODE 00000003
+#define O_RDONLY 00000000
+#define O_WRONLY 00000001
+#define O_RDWR 00000002
+#define O_CREAT 00000100
+#define O_EXCL 00000200
+#define O_TRUNC 00001000
+#define O_APPEND 00002000
+#define O_NONBLOCK 00004000
+#define O_CLOEXEC 02000000
+#define FMODE_READ 0x1
+#define FMODE_WRITE 0x2
+#define FMODE_CREATED 0x100000
+#define PROT_READ 0x1
+#define PROT_WRITE 0x2
+#define PROT_EXEC 0x4
+#define MAP_SHARED 0x01
+#define MAP_PRIVATE 0x02
+#define MAP_ANONYMOUS 0x20
+#define VM_READ 0x1
+#define VM_WRITE 0x2
+#define VM_EXEC 0x4
+
+/* include/linux/sched.h */
+#define TASK_RUNNING 0x0
+#define TASK_INTERRUPTIBLE 0x1
+#define TASK_UNINTERRUPTIBLE 0x2
+#define PF_EXITING 0x00000004
+#define PF_KTHREAD 0x00200000
+#define CLONE_VM 0x00000100
+#define CLONE_FS 0x00000200
+#define CLONE_FILES 0x00000400
+#define CLONE_THREAD 0x00010000
+#define CLONE_NEWNS 0x00020000
+#define SIGHUP 1
+#define SIGINT 2
+#define SIGKILL 9
+#define SIGSEGV 11
+#define SIGTERM 15
+
+/* include/uapi/asm-generic/errno-base.h, errno.h */
+#define EPERM 1
+#define ENOENT 2
+#define ESRCH 3
+#define EINTR 4
+#define EIO 5
+#define ENXIO 6
+#define E2BIG 7
+#define EBADF 9
+#define EAGAIN 11
+#define ENOMEM 12
+#define EACCES 13
+#define EFAULT 14
+#define EBUSY 16
+#define EEXIST 17
+#define ENODEV 19
+#define ENOTDIR 20
+#define EISDIR 21
+#define EINVAL 22
+#define ENFILE 23
+#define EMFILE 24
+#define ENOSPC 28
+#define EPIPE 32
+#define ERANGE 34
+#define ETIMEDOUT 110
+#define ECONNREFUSED 111
+#define EINPROGRESS 115
+
+/* include/linux/socket.h, include/uapi/linux/in.h, if_ether.h, tcp.h */
+#define AF_UNSPEC 0
+#define AF_UNIX 1
+#define AF_LOCAL 1
+#define AF_INET 2
+#define AF_INET6 10
+#define AF_NETLINK 16
+#define AF_PACKET 17
+#define AF_VSOCK 40
+#define PF_INET AF_INET
+#define PF_INET6 AF_INET6
+#define SOL_SOCKET 1
+#define SOL_TCP 6
+#define ETH_ALEN 6
+#define ETH_HLEN 14
+#define ETH_P_IP 0x0800
+#define ETH_P_ARP 0x0806
+#define ETH_P_8021Q 0x8100
+#define ETH_P_IPV6 0x86DD
+#define ETH_P_8021AD 0x88A8
+#define ETH_P_ALL 0x0003
+#define TCPHDR_FIN 0x01
+#define TCPHDR_SYN 0x02
+#define TCPHDR_RST 0x04
+#define TCPHDR_PSH 0x08
+#define TCPHDR_ACK 0x10
+#define inet_sk(sk) ((struct inet_sock *)(sk))
+#define tcp_sk(sk) ((struct tcp_sock *)(sk))
+#define udp_sk(sk) ((struct udp_sock *)(sk))
+#define unix_sk(sk) ((struct unix_sock *)(sk))
+#define inet_csk(sk) ((struct inet_connection_sock *)(sk))
+#define inet_rsk(sk) ((struct inet_request_sock *)(sk))
+#define tcp_rsk(sk) ((struct tcp_request_sock *)(sk))
+/* include/net/sock.h, include/net/inet_timewait_sock.h */
+#define sk_node __sk_common.skc_node
+#define sk_dport __sk_common.skc_dport
+#define sk_num __sk_common.skc_num
+#define sk_daddr __sk_common.skc_daddr
+#define sk_rcv_saddr __sk_common.skc_rcv_saddr
+#define sk_family __sk_common.skc_family
+#define sk_state __sk_common.skc_state
+#define sk_net __sk_common.skc_net
+#define sk_v6_daddr __sk_common.skc_v6_daddr
+#define sk_v6_rcv_saddr __sk_common.skc_v6_rcv_saddr
+#define sk_cookie __sk_common.skc_cookie
+#define sk_flags __sk_common.skc_flags
+#define inet_daddr sk.__sk_common.skc_daddr
+#define inet_rcv_saddr sk.__sk_common.skc_rcv_saddr
+#define inet_dport sk.__sk_common.skc_dport
+#define inet_num sk.__sk_common.skc_num
+#define s6_addr in6_u.u6_addr8
+#define s6_addr16 in6_u.u6_addr16
+#define s6_addr32 in6_u.u6_addr32
+
+/* include/uapi/linux/bpf.h, pkt_cls.h */
+#define BPF_ANY 0
+#define BPF_NOEXIST 1
+#define BPF_EXIST 2
+#define BPF_F_LOCK 4
+#define BPF_F_NO_PREALLOC (1U << 0)
+#define BPF_F_NO_COMMON_LRU (1U << 1)
+#define BPF_F_SKIP_FIELD_MASK 0xffULL
+#define BPF_F_USER_STACK (1ULL << 8)
+#define BPF_F_FAST_STACK_CMP (1ULL << 9)
+#define BPF_F_REUSE_STACKID (1ULL << 10)
+#define BPF_F_USER_BUILD_ID (1ULL << 11)
+#define BPF_F_INDEX_MASK 0xffffffffULL
+#define BPF_F_CURRENT_CPU BPF_F_INDEX_MASK
+#define CUR_CPU_IDENTIFIER BPF_F_CURRENT_CPU
+#define BPF_F_CTXLEN_MASK (0xfffffULL << 32)
+#define BPF_F_INGRESS (1ULL << 0)
+#define BPF_F_RECOMPUTE_CSUM (1ULL << 0)
+#define BPF_F_INVALIDATE_HASH (1ULL << 1)
+#define BPF_F_HDR_FIELD_MASK 0xfULL
+#define BPF_F_PSEUDO_HDR (1ULL << 4)
+#define BPF_RB_NO_WAKEUP (1ULL << 0)
+#define BPF_RB_FORCE_WAKEUP (1ULL << 1)
+#define BPF_RB_AVAIL_DATA 0
+#define BPF_RB_RING_SIZE 1
+#define BPF_RB_CONS_POS 2
+#define BPF_RB_PROD_POS 3
+#define BPF_LOCAL_STORAGE_GET_F_CREATE (1ULL << 0)
+#define BPF_SK_STORAGE_GET_F_CREATE BPF_LOCAL_STORAGE_GET_F_CREATE
+#define TC_ACT_UNSPEC (-1)
+#define TC_ACT_OK 0
+#define TC_ACT_RECLASSIFY 1
+#define TC_ACT_SHOT 2
+#define TC_ACT_PIPE 3
+#define TC_ACT_REDIRECT 7

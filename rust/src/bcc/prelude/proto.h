@@ -1,0 +1,78 @@
+/* Packet headers as bcc names them: fields in the order and width of the network. */
+
+#define BPF_PACKET_HEADER __attribute__((packed))
+
+struct ethernet_t {
+	u64 dst : 48;
+	u64 src : 48;
+	u32 type : 16;
+} BPF_PACKET_HEADER;
+
+struct dot1q_t {
+	u32 pri : 3;
+	u32 cfi : 1;
+	u32 vlanid : 12;
+	u32 type : 16;
+} BPF_PACKET_HEADER;
+
+struct arp_t {
+	u16 htype;
+	u16 ptype;
+	u8 hlen;
+	u8 plen;
+	u16 oper;
+	u64 sha : 48;
+	u64 spa : 32;
+	u64 tha : 48;
+	u32 tpa;
+} BPF_PACKET_HEADER;
+
+struct ip_t {
+	u8 ver : 4;
+	u8 hlen : 4;
+	u8 tos;
+	u16 tlen;
+	u16 identification;
+	u16 ffo_unused : 1;
+	u16 df : 1;
+	u16 mf : 1;
+	u16 foffset : 13;
+	u8 ttl;
+	u8 nextp;
+	u16 hchecksum;
+	u32 src;
+	u32 dst;
+} BPF_PACKET_HEADER;
+
+struct udp_t {
+	u16 sport;
+	u16 dport;
+	u16 length;
+	u16 crc;
+} BPF_PACKET_HEADER;
+
+struct tcp_t {
+	u16 src_port;
+	u16 dst_port;
+	u32 seq_num;
+	u32 ack_num;
+	u8 offset : 4;
+	u8 reserved : 4;
+	u8 flag_cwr : 1;
+	u8 flag_ece : 1;
+	u8 flag_urg : 1;
+	u8 flag_ack : 1;
+	u8 flag_psh : 1;
+	u8 flag_rst : 1;
+	u8 flag_syn : 1;
+	u8 flag_fin : 1;
+	u16 rcv_wnd;
+	u16 cksum;
+	u16 urg_ptr;
+} BPF_PACKET_HEADER;
+
+struct icmp_t {
+	u8 type;
+	u8 code;
+	u16 checksum;
+} BPF_PACKET_HEADER;

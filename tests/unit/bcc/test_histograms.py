@@ -1,0 +1,144 @@
+"""Histograms of tables, beside bcc's own functions where the distribution's interpreter has bcc."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from rtrace.bcc.hist import get_json_hist
+from rtrace.bcc.tables.array import Array
+from rtrace.bcc.tables.hash import HashTable
+from rtrace.bcc.tables.make import make
+from tests.unit.bcc.descriptions import CHAR, U32, U64, array, member, struct
+from tests.unit.bcc.fake_map import FakeMap
+
+# The distribution's bcc belongs to its own interpreter.
+PEER = Path("/usr/bin/python3")
+# Reads a Key's C-like members, the entries and the call from stdin; prints what bcc's own methods print.
+PEER_SCRIPT = """
+import ctypes as ct, json, sys
+from bcc.table import TableBase
+class Struct(ct.Structure):
+    _fields_ = [("bucket", ct.c_char * 16), ("slot", ct.c_ulonglong)]
+class Peer(TableBase):
+    def __init__(self, split, entries):
+        self.Key = Struct if split else ct.c_int
+        self.entries = entries
+    def __len__(self):
+        return len(self.entries)
+    def items(self):
+        for key, count in self.entries:
+            made = Struct(key[0].encode(), key[1]) if isinstance(key, list) else ct.c_int(key)
+            yield made, ct.c_ulonglong(count)
+task = json.load(sys.stdin)
+functions = {"upper": lambda bucket: bucket.decode().upper(), "first": lambda bucket: bucket[:1],
+             "backwards": lambda buckets: sorted(buckets, reverse=True)}
+options = {name: functions.get(value, value) for name, value in task["options"].items()}
+getattr(Peer(task["split"], task["entries"]), task["method"])(*task["arguments"], **options)
+"""
+FUNCTIONS = {
+    "upper": lambda bucket: bucket.decode().upper(),
+    "first": lambda bucket: bucket[:1],
+    "backwards": lambda buckets: sorted(buckets, reverse=True),
+}
+
+PLAIN: list[tuple[Any, int]] = [(1, 4457), (2, 447), (3, 2059), (4, 1179), (5, 63), (7, 2)]
+WIDE: list[tuple[Any, int]] = [(33, 5), (1, 17), (64, 1)]
+SPLIT: list[tuple[Any, int]] = [(["dd", 1], 3), (["cat", 4], 9), (["dd", 12], 1), (["cat", 5], 2)]
+TASKS = [
+    ("print_log2_hist", PLAIN, ["usecs"], {}),
+    ("print_log2_hist", PLAIN, [], {}),
+    ("print_log2_hist", WIDE, ["nsecs"], {}),
+    ("print_log2_hist", [], ["usecs"], {}),
+    ("print_log2_hist", [(9, 5), (11, 6)], ["usecs"], {"strip_leading_zero": True}),
+    ("print_log2_hist", SPLIT, ["usecs", "comm"], {}),
+    ("print_log2_hist", SPLIT, ["usecs", "comm"], {"section_print_fn": "upper"}),
+    ("print_log2_hist", SPLIT, ["usecs"], {"bucket_fn": "first", "bucket_sort_fn": "backwards"}),
+    ("print_linear_hist", [(0, 2), (3, 9), (100, 1)], ["kbytes"], {}),
+    ("print_linear_hist", [(4, 9), (6, 1)], ["kbytes"], {"strip_leading_zero": True}),
+    ("print_linear_hist", SPLIT, ["value", "comm"], {"section_print_fn": "upper"}),
+    ("print_json_hist", PLAIN, ["usecs"], {}),
+    ("print_json_hist", SPLIT, ["usecs", "comm"], {"section_print_fn": "upper"}),
+    ("print_json_hist", SPLIT, ["usecs", "comm"], {"bucket_sort_fn": "backwards"}),
+]
+
+
+def table_of(entries: list[tuple[Any, int]]) -> HashTable:
+    """Return a table with these counts, in this order."""
+    key = U32
+    if entries and isinstance(entries[0][0], list):
+        key = struct("key", 24, member("bucket", 0, array(CHAR, 16)), member("slot", 16, U64))
+    fake = FakeMap(key=24 if key is not U32 else 4)
+    table = make(cast("Any", None), cast("Any", fake), {"key": key, "value": U64, "event": None})
+    assert type(table) is HashTable
+    for slot, count in entries:
+        table[(slot[0].encode(), slot[1]) if isinstance(slot, list) else slot] = count
+    return table
+
+
+def shown(method: str, text: str) -> Any:
+    """Return what was printed, without the time of day."""
+    if method != "print_json_hist":
+        return text
+    dicts = [ast.literal_eval(line) for line in text.splitlines()]
+    return [{name: value for name, value in found.items() if name != "ts"} for found in dicts]
+
+
+@pytest.mark.parametrize(("method", "entries", "arguments", "options"), TASKS)
+def test_text_is_bccs_to_the_character(
+    method: str,
+    entries: list[tuple[Any, int]],
+    arguments: list[str],
+    options: dict[str, Any],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    ours = {name: FUNCTIONS.get(value, value) for name, value in options.items()}
+    getattr(table_of(entries), method)(*arguments, **ours)
+    text = capsys.readouterr().out
+    split = bool(entries) and isinstance(entries[0][0], list)
+    task = {"split": split, "entries": entries, "method": method, "arguments": arguments, "options": options}
+    peer = subprocess.run(
+        [PEER, "-c", PEER_SCRIPT], input=json.dumps(task), capture_output=True, text=True, check=False
+    )
+    if "No module named 'bcc'" in peer.stderr:
+        pytest.skip("the distribution's python3 has no bcc (package python3-bpfcc)")
+    assert peer.returncode == 0, peer.stderr
+    assert shown(method, text) == shown(method, peer.stdout)
+    assert text or not entries
+
+
+def test_log2_text_where_there_is_no_bcc(capsys: pytest.CaptureFixture[str]) -> None:
+    table_of(PLAIN).print_log2_hist("usecs")
+    assert capsys.readouterr().out.splitlines()[:3] == [
+        "     usecs               : count     distribution",
+        "         0 -> 1          : 4457     |****************************************|",
+        "         2 -> 3          : 447      |****                                    |",
+    ]
+
+
+def test_linear_histograms_grow_past_bccs_1025_slots(capsys: pytest.CaptureFixture[str]) -> None:
+    table_of([(5000, 7), (4999, 14)]).print_linear_hist("kbytes", strip_leading_zero=True)
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        "        4999       : 14       |****************************************|",
+        "        5000       : 7        |********************                    |",
+    ]
+
+
+def test_an_array_is_a_histogram_of_its_indices(capsys: pytest.CaptureFixture[str]) -> None:
+    fake = FakeMap(map_type=2, entries=8)
+    table = make(cast("Any", None), cast("Any", fake), {"key": U32, "value": U64, "event": None})
+    assert isinstance(table, Array)
+    table[3] = 5
+    table.print_linear_hist("slots", strip_leading_zero=True)
+    assert "        3          : 5        |****" in capsys.readouterr().out
+
+
+def test_the_section_of_a_json_histogram_is_in_it() -> None:
+    found = get_json_hist([0, 1], "usecs", ("comm", b"dd"))
+    assert found["comm"] == b"dd"
+    assert found["data"] == [{"interval-start": 0, "interval-end": 1, "count": 1}]

@@ -1,0 +1,221 @@
+"""Tables as mappings from ctypes keys to ctypes leaves, over a map in memory."""
+
+from __future__ import annotations
+
+import ctypes as ct
+from typing import Any, cast
+
+import pytest
+
+from rtrace.bcc.tables import per_cpu
+from rtrace.bcc.tables.array import Array, OutOfRangeError
+from rtrace.bcc.tables.hash import HashTable
+from rtrace.bcc.tables.make import CLASSES, make
+from rtrace.bcc.tables.stack import BUILD_ID_FLAG, StackTrace
+from rtrace.errors import MapError, MapKeyError, NotSupportedError
+from tests.unit.bcc.descriptions import S32, U8, U16, U32, U64, array, member, struct
+from tests.unit.bcc.fake_map import FakeMap
+
+PAIR = struct("pair", 8, member("a", 0, U32), member("b", 4, U32))
+
+
+def table(key: dict[str, Any] | None = U32, leaf: dict[str, Any] | None = U64, **facts: Any) -> Any:
+    """Return a table over an empty map in memory."""
+    fake = FakeMap(**facts)
+    return make(cast("Any", None), cast("Any", fake), {"key": key, "value": leaf, "event": None})
+
+
+@pytest.fixture
+def counts() -> HashTable:
+    made = table()
+    for key in (3, 5, 7):
+        made[key] = key * 10
+    return cast("HashTable", made)
+
+
+def test_a_hash_is_a_mapping_of_ctypes(counts: HashTable) -> None:
+    assert counts[3].value == counts[ct.c_uint(3)].value == 30
+    assert counts[counts.Key(5)].value == 50
+    assert [(key.value, leaf.value) for key, leaf in counts.items()] == [(3, 30), (5, 50), (7, 70)]
+    assert [key.value for key in counts] == [key.value for key in counts.keys()] == [3, 5, 7]  # noqa: SIM118
+    assert [leaf.value for leaf in counts.values()] == [leaf.value for leaf in counts.itervalues()] == [30, 50, 70]
+    assert len(counts) == 3
+    assert 3 in counts
+    assert 4 not in counts
+    assert counts.get(4) is None
+    assert counts.pop(7).value == 70
+
+
+def test_a_key_that_is_not_there_is_a_key_error(counts: HashTable) -> None:
+    with pytest.raises(KeyError) as caught:
+        counts[ct.c_uint(9)]
+    assert isinstance(caught.value, MapKeyError)
+    assert str(caught.value) == "look up in map `fake`: no key 0x9"
+    with pytest.raises(MapKeyError, match="no key 9"):
+        del counts[9]
+
+
+def test_entries_may_go_while_one_walks(counts: HashTable) -> None:
+    for key in counts:
+        del counts[key]
+    assert counts.items() == []
+
+
+def test_next_walks_in_the_kernels_order(counts: HashTable) -> None:
+    first = counts.next(None)
+    second = counts.next(first)
+    assert (first.value, second.value) == (3, 5)
+    with pytest.raises(StopIteration):
+        counts.next(7)
+
+
+def test_clear_removes_and_zero_keeps(counts: HashTable) -> None:
+    counts.zero()
+    assert [leaf.value for leaf in counts.values()] == [0, 0, 0]
+    counts.clear()
+    assert len(counts) == 0
+
+
+def test_batches(counts: HashTable) -> None:
+    keys, leaves = (counts.Key * 2)(1, 2), (counts.Leaf * 2)(10, 20)
+    counts.items_update_batch(keys, leaves)
+    assert counts[2].value == 20
+    counts.items_delete_batch((counts.Key * 3)(1, 3, 99))
+    assert [(key.value, leaf.value) for key, leaf in counts.items_lookup_batch()] == [(5, 50), (7, 70), (2, 20)]
+    taken = counts.items_lookup_and_delete_batch()
+    assert len(counts) == 0
+    assert [(key.value, leaf.value) for key, leaf in taken] == [(5, 50), (7, 70), (2, 20)]
+    counts.items_update_batch([ct.c_uint(1)], [7])
+    counts.items_delete_batch()
+    assert len(counts) == 0
+    with pytest.raises(ValueError, match="2 keys but 1 values"):
+        counts.items_update_batch([1, 2], [1])
+
+
+def test_struct_keys_come_as_structs_and_tuples() -> None:
+    fake = FakeMap(key=8)
+    pairs = make(cast("Any", None), cast("Any", fake), {"key": PAIR, "value": U64, "event": None})
+    assert isinstance(pairs, HashTable)
+    pairs[1, 2] = 5
+    assert pairs[pairs.Key(1, 2)].value == 5
+    assert [(key.a, key.b) for key in pairs] == [(1, 2)]
+    assert pairs.key_sprintf((1, 2)) == b"{ 0x1 0x2 }"
+    assert pairs.leaf_sprintf(5) == b"0x5"
+
+
+def test_types_that_the_user_names_win_over_those_of_c() -> None:
+    fake = FakeMap(key=8)
+    kind = type("mine", (ct.Structure,), {"_fields_": [("x", ct.c_uint64)]})
+    types = {"key": PAIR, "value": U64, "event": None}
+    made = make(cast("Any", None), cast("Any", fake), types, key=kind, leaf=ct.c_int64)
+    assert isinstance(made, HashTable)
+    made[kind(7)] = -1
+    assert [(key.x, leaf.value) for key, leaf in made.items()] == [(7, -1)]
+
+
+def test_without_types_entries_are_numbers_or_bytes() -> None:
+    made = make(cast("Any", None), cast("Any", FakeMap(key=4, value=3)), {"key": None, "value": None, "event": None})
+    assert isinstance(made, HashTable)
+    made[1] = (1, 2, 3)
+    assert bytes(made[1]) == b"\1\2\3"
+
+
+def test_an_array_takes_indices_from_both_ends() -> None:
+    slots = table(key=S32, map_type=2, entries=4)
+    assert isinstance(slots, Array)
+    slots[1], slots[-1] = 10, 40
+    assert [leaf.value for leaf in slots.values()] == [0, 10, 0, 40]
+    assert [key.value for key in slots] == [0, 1, 2, 3]
+    assert (slots[ct.c_int(1)].value, slots[-4].value, len(slots)) == (10, 0, 4)
+    del slots[1]
+    assert slots[1].value == 0
+    slots.clear()
+    assert slots[3].value == 0
+    for index in (4, -5):
+        with pytest.raises(OutOfRangeError, match=f"no index {index} among 4"):
+            slots[index]
+    with pytest.raises(TypeError, match="must be a number, not str"):
+        slots["x"]
+
+
+@pytest.mark.parametrize("leaf", [U64, U32, U16, U8])
+def test_per_cpu_leaves_of_any_size(leaf: dict[str, Any]) -> None:
+    made = table(leaf=leaf, map_type=5, value=leaf["size"])
+    cpus = made.total_cpu
+    assert isinstance(made, per_cpu.PerCpuHash)
+    made[1] = list(range(1, cpus + 1))
+    assert list(made[1]) == list(made.getvalue(1)) == list(range(1, cpus + 1))
+    assert made.sum(1).value == sum(range(1, cpus + 1))
+    assert made.max(1).value == cpus
+    assert made.average(1).value == sum(range(1, cpus + 1)) // cpus
+    made[2] = 5
+    assert list(made[2]) == [5] * cpus
+    assert [list(values) for values in made.values()] == [list(range(1, cpus + 1)), [5] * cpus]
+
+
+def test_per_cpu_structs_are_reduced() -> None:
+    odd = struct("odd", 12, member("a", 0, U32), member("b", 4, array(U32, 2)))
+    fake = FakeMap(map_type=5, value=12)
+    cpus = fake.cpus
+    made = make(
+        cast("Any", None),
+        cast("Any", fake),
+        {"key": U32, "value": odd, "event": None},
+        reducer=lambda left, right: type(left)(left.a + right.a),
+    )
+    assert isinstance(made, per_cpu.PerCpuHash)
+    made[1] = [made.sLeaf(number) for number in range(cpus)]
+    assert made[1].a == sum(range(cpus))
+    assert [leaf.a for leaf in made.values()] == [sum(range(cpus))]
+    assert [leaf.a for leaf in made.getvalue(1)] == list(range(cpus))
+    with pytest.raises(TypeError, match="give a reducer"):
+        made.max(1)
+    with pytest.raises(ValueError, match="CPUs, got"):
+        made[1] = [made.sLeaf(0)] * (cpus + 1)
+
+
+def test_a_stack_is_walked_to_its_end() -> None:
+    stacks = table(key=S32, map_type=7, value=127 * 8)
+    assert isinstance(stacks, StackTrace)
+    cast("Any", stacks)._map.data[(6).to_bytes(4, "little")] = b"".join(
+        address.to_bytes(8, "little") for address in (10, 20, 30, *[0] * 124)
+    )
+    assert list(stacks.walk(6)) == [10, 20, 30]
+    assert list(stacks.walk(ct.c_int(6), hex)) == ["0xa", "0x14", "0x1e"]
+    assert [key.value for key in stacks] == [6]
+    assert len(stacks) == 1
+    with pytest.raises(KeyError):
+        stacks.walk(-14)
+    stacks.clear()
+    assert stacks.items() == []
+
+
+def test_a_stack_of_build_ids_gives_offsets() -> None:
+    frame = (1).to_bytes(4, "little") + bytes(range(20)) + (0x1234).to_bytes(8, "little")
+    stacks = table(key=S32, map_type=7, value=32 * 3, flags=BUILD_ID_FLAG)
+    cast("Any", stacks)._map.data[bytes(4)] = frame + bytes(64)
+    (only,) = stacks.walk(0)
+    assert (only.status, only.offset, bytes(only.build_id)) == (1, 0x1234, bytes(range(20)))
+
+
+@pytest.mark.parametrize("map_type", sorted(CLASSES))
+def test_every_class_has_its_map_type(map_type: int) -> None:
+    assert type(table(key=S32, map_type=map_type)) is CLASSES[map_type]
+
+
+def test_a_map_type_without_a_class_says_so() -> None:
+    with pytest.raises(NotSupportedError, match="no table class for map type 15"):
+        table(map_type=15)
+
+
+def test_events_without_a_type_say_so() -> None:
+    with pytest.raises(MapError, match="no program says what type they have"):
+        table(map_type=4).event(0)
+
+
+def test_event_reads_the_memory_that_it_is_told() -> None:
+    fake = FakeMap(map_type=4, value=4)
+    events = make(cast("Any", None), cast("Any", fake), {"key": S32, "value": U32, "event": PAIR})
+    data = (ct.c_uint * 2)(1, 2)
+    found = cast("Any", events).event(ct.addressof(data))
+    assert (found.a, found.b) == (1, 2)
