@@ -81,6 +81,20 @@ def test_one_type_alone(tmp_path: Path, tag: str) -> None:
     check(tmp_path, [kernel().records[tag]])
 
 
+def test_types_of_modules(tmp_path: Path) -> None:
+    """What the kernel itself does not have, one of its modules may."""
+    known = {*kernel().records, *kernel().enumerations}
+    paths = sorted(path for path in btf.KERNEL.parent.iterdir() if path != btf.KERNEL)
+    for path in paths:
+        module = btf.Btf(path.read_bytes(), kernel())
+        records = [record for tag, record in module.records.items() if tag not in known]
+        if records:
+            check(tmp_path, records)
+        known |= {*module.records, *module.enumerations}
+    if not paths:
+        pytest.skip("no module with BTF is loaded")
+
+
 def test_bit_fields_are_where_they_should_be(tmp_path: Path) -> None:
     """C has no `offsetof` for them; what clang makes of the text says in its own BTF where they are."""
     records = [record for record in kernel().records.values() if any(member.bits for member in record.members)]
