@@ -37,22 +37,25 @@ class Record:
 class Btf:
     """The structs, unions and enumerations of a BTF blob."""
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, base: Btf | None = None) -> None:
         _, _, _, header, types, types_length, strings, strings_length = struct.unpack_from("=HBBIIIII", data)
-        self.strings = data[header + strings : header + strings + strings_length]
+        # A module's strings go on where the kernel's end.
+        self.strings: bytes = (base.strings if base else b"") + data[
+            header + strings : header + strings + strings_length
+        ]
         # The first definition of each tag unless that is an enumeration, and the first value of each enumerator.
         self.records: dict[str, Record] = {}
         self.enumerators: dict[str, int] = {}
         blob = list(split(data[header + types : header + types + types_length]))
         # Older kernels do not say whether an enumeration is signed: all are.
         tells_signs = any((kind == ENUM and flag) or kind == ENUM64 for kind, flag, *_ in blob)
-        enumerations = set()
+        self.enumerations: set[str] = set()
         for kind, flag, name, size, rest in blob:
             tag = self.string(name)
-            if kind in KEYWORDS and tag and rest and tag not in self.records and tag not in enumerations:
+            if kind in KEYWORDS and tag and rest and tag not in self.records and tag not in self.enumerations:
                 self.records[tag] = Record(KEYWORDS[kind], tag, size, self.members(rest, flag))
             elif kind in {ENUM, ENUM64}:
-                enumerations.add(tag)
+                self.enumerations.add(tag)
                 self.add_enumerators(kind, rest, signed=bool(flag) or not tells_signs)
 
     def add_enumerators(self, kind: int, rest: tuple[int, ...], *, signed: bool) -> None:

@@ -51,7 +51,12 @@ MAP(states, 1, enum colour, enum state);
 MAP(stream__map, 27, u32, u32);
 struct { int (*type)[4]; int (*key_size)[4]; int (*value_size)[4]; int (*max_entries)[0]; } events__map SEC(".maps");
 struct { int (*type)[22]; int (*max_entries)[8]; pair_t *value; } queue SEC(".maps");
-struct event *__rtrace_event_events;
+int send(void *data) {
+    static struct hidden *__rtrace_event_events __attribute__((section(".rtrace.events"), used));
+    { static struct event *__rtrace_event_events __attribute__((section(".rtrace.events"), used)); }
+    { static u32 *__rtrace_event_events __attribute__((section(".rtrace.events"), used)); }
+    return 0;
+}
 pair_t *__rtrace_event_structured;
 int __rtrace_event_plain;
 char LICENSE[] SEC("license") = "GPL";
@@ -182,7 +187,7 @@ def test_enumerations(spec: ObjectSpec) -> None:
 
 
 def test_maps_of_events(spec: ObjectSpec) -> None:
-    """To the kernel they hold nothing; a variable tells what it is."""
+    """To the kernel they hold nothing; the first variable that knows tells what it is."""
     events = next(name for name in spec.maps if name.startswith("events"))
     types = spec.types(events)
     assert (types["key"], types["value"]) == (None, None)

@@ -39,15 +39,12 @@ impl Writer<'_> {
                 kind::TYPEDEF | kind::RESTRICT | kind::TYPE_TAG => {}
                 kind::PTR => {
                     declarator = format!("*{}{declarator}", std::mem::take(&mut qualifiers));
-                    if need == Need::Complete {
-                        need = Need::Name;
-                    }
+                    need = need.behind_pointer();
                 }
                 kind::ARRAY => {
                     let (element, count) = found.array();
                     declarator = format!("{}[{count}]", grouped(declarator));
-                    // C wants to know the elements even behind a pointer.
-                    need = Need::Complete;
+                    need = need.of_elements();
                     id = self.sources.refer(id, element);
                     continue;
                 }

@@ -83,16 +83,13 @@ impl Writer<'_> {
             let _ = writeln!(body, "{} {inner};", super::writer::keyword(&record));
             return Ok(Some(width));
         }
-        let followed = str::from_utf8(name).is_ok_and(|name| self.request.identifiers.contains(name));
+        let walked = str::from_utf8(name).is_ok_and(|name| self.request.identifiers.contains(name));
         let mut declarator = clean(name);
         if member.bits != 0 {
             let _ = write!(declarator, ": {}", member.bits);
         }
-        if followed {
-            self.require(type_id, Need::Complete)?;
-            self.follow_pointer(type_id)?;
-        }
-        let declaration = self.declaration(type_id, declarator, Need::Complete)?;
+        let need = if walked { Need::Walked } else { Need::Complete };
+        let declaration = self.declaration(type_id, declarator, need)?;
         let attribute = if loose { " __attribute__((packed))" } else { "" };
         let _ = writeln!(body, "{declaration}{attribute};");
         Ok(Some(width))

@@ -92,7 +92,9 @@ fn what_the_program_defines_is_left_to_it() {
     let written = write(&files(), "file f_path dentry", "dentry");
     assert!(written.contains(&"struct path { struct dentry *dentry; };".into()));
     assert!(!written.iter().any(|line| line.starts_with("struct dentry {")));
-    // By value, it is still the kernel's.
+    // Where the program does not go on, and by value, it is still the kernel's.
+    let written = write(&files(), "file f_path", "dentry");
+    assert!(written.contains(&"struct path { struct dentry___2 *dentry; };".into()));
     let written = write(&files(), "file f_path", "path");
     assert!(written.contains(&"struct path___2 { struct dentry *dentry; };".into()));
     assert!(written.contains(&"struct file { struct path___2 f_path; struct super_block *f_sb; };".into()));

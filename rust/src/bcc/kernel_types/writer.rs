@@ -24,10 +24,28 @@ const FREE_STEPS: usize = 10_000;
 pub(super) enum Need {
     /// Its members: it is contained by value.
     Complete,
+    /// Its members, and if it is a pointer, those of what it points to: the program names the member.
+    Walked,
     /// That it exists: something points to it.
     Name,
     /// Its members too, though not before they are used: the program follows the pointer.
     Followed,
+}
+
+impl Need {
+    pub(super) fn is_complete(self) -> bool {
+        matches!(self, Self::Complete | Self::Walked)
+    }
+
+    /// What is needed of the type that a pointer points to.
+    pub(super) fn behind_pointer(self) -> Self {
+        if matches!(self, Self::Walked | Self::Followed) { Self::Followed } else { Self::Name }
+    }
+
+    /// What is needed of the elements of an array: C wants to know them even behind a pointer.
+    pub(super) fn of_elements(self) -> Self {
+        if matches!(self, Self::Walked | Self::Followed) { Self::Walked } else { Self::Complete }
+    }
 }
 
 /// A tag in use.
@@ -164,13 +182,11 @@ impl<'a> Writer<'a> {
             let found = self.sources.get(id)?;
             match found.kind() {
                 kind::TYPEDEF => self.typedef(id, &found)?,
-                kind::PTR if need == Need::Complete => return Ok(()),
-                kind::PTR | kind::CONST | kind::VOLATILE | kind::RESTRICT | kind::TYPE_TAG => {}
+                kind::PTR => need = need.behind_pointer(),
+                kind::CONST | kind::VOLATILE | kind::RESTRICT | kind::TYPE_TAG => {}
                 kind::ARRAY => {
                     id = self.sources.refer(id, found.array().0);
-                    if need == Need::Name {
-                        need = Need::Complete;
-                    }
+                    need = need.of_elements();
                     continue;
                 }
                 kind::STRUCT | kind::UNION | kind::FWD | kind::ENUM | kind::ENUM64 if found.name_offset != 0 => {
@@ -185,37 +201,20 @@ impl<'a> Writer<'a> {
         Err(BtfError::Endless)
     }
 
-    /// Have the type behind a pointer, or an array of them, written.
-    pub(super) fn follow_pointer(&mut self, id: Id) -> Result<(), BtfError> {
-        let mut at = id;
-        for _ in 0..MAX_DEPTH {
-            if at.is_void() {
-                return Ok(());
-            }
-            let (resolved, found) = self.sources.resolve(at)?;
-            at = match found.kind() {
-                kind::ARRAY => self.sources.refer(resolved, found.array().0),
-                kind::PTR => return self.require(at, Need::Followed),
-                _ => return Ok(()),
-            };
-        }
-        Err(BtfError::Endless)
-    }
-
     /// Return how a type with a tag is referred to, as `struct file`, and have it written as far as it is needed.
     pub(super) fn tagged(&mut self, id: Id, found: &Type<'_>, need: Need) -> Result<String, BtfError> {
         let keyword = keyword(found);
         let original = clean(self.sources.name(id)?);
         let own = self.request.own_tags.contains(original.as_str());
-        if own && (need != Need::Complete || found.kind() == kind::FWD) {
-            // A pointer to the program's own type.
+        if own && need == Need::Followed {
+            // To the program this is its own type. Where it does not look, the tag may as well be of another kind.
             self.declare(keyword, &original);
             return Ok(format!("{keyword} {original}"));
         }
         let tag = self.tag(id)?;
         match found.kind() {
             kind::ENUM | kind::ENUM64 => self.define(id)?,
-            _ if need == Need::Complete => self.define(id)?,
+            _ if need.is_complete() => self.define(id)?,
             kind => {
                 self.declare(keyword, &tag);
                 let definition = self.tags.get(&original).and_then(|owner| owner.definition);
