@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,8 @@ from rtrace import _rtrace
 from rtrace.bcc import symbols
 from rtrace.bcc.usdt import USDT
 from tests.kernel.c_programs import compile_c
-from tests.unit.symbols.programs import NOTE, build
+from tests.kernel.shop import Shop, start
+from tests.unit.symbols.programs import build
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,38 +59,6 @@ def test_names_and_addresses_of_one_function() -> None:
     assert symbols.ksym(0x1234, show_module=True, show_offset=True) == b"[unknown]"
 
 
-PROGRAM = (
-    NOTE
-    + """
-long write(int, const void *, unsigned long);
-long read(int, void *, unsigned long);
-volatile unsigned short semaphore __attribute__((section(".probes")));
-long prices[4] = {11, 22, 33, 44};
-int buy(int count, long *price)
-{
-    __asm__ volatile("buying: nop\\n"
-        NOTE("buying", "semaphore", "shop", "buy", "-4@%edi 8@8(%rsi) 8@prices+24(%rip)"));
-    return semaphore;
-}
-int again(int count, long *price)
-{
-    __asm__ volatile("nop\\nbuying_again: nop\\n"
-        NOTE("buying_again", "semaphore", "shop", "buy", "-4@$-5 8@(%rsi) -4@%edi"));
-    return semaphore;
-}
-int main(void)
-{
-    char calls;
-    while (read(0, &calls, 1) == 1) {
-        char listeners = 0;
-        for (; calls; calls--)
-            listeners = buy(-calls, prices) + again(calls, prices);
-        write(1, &listeners, 1);
-    }
-    return 0;
-}
-"""
-)
 # The C of a probe that a script would write; sums tell whether every value was read.
 SOURCE = """
 LICENSE;
@@ -122,32 +90,9 @@ SEC("uprobe/on_buy") int on_buy(struct pt_regs *ctx)
 """
 
 
-class Shop:
-    """A running program that calls its functions as often as it is told."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.process = subprocess.Popen([path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
-
-    def call(self, times: int) -> int:
-        """Return how many listeners its probes had, twice."""
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.process.stdin.write(bytes([times]))
-        return (self.process.stdout.read(1) or b"")[0]
-
-    def end(self) -> None:
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.process.stdin.close()
-        self.process.stdout.close()
-        assert self.process.wait() == 0
-
-
 @pytest.fixture(params=["-pie", "-no-pie"])
 def shop(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Shop]:
-    code = "-fPIE" if request.param == "-pie" else "-fno-pie"
-    running = Shop(build(tmp_path / "shop", PROGRAM, code, request.param))
+    running = start(tmp_path, request.param)
     yield running
     running.end()
 
