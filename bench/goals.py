@@ -83,7 +83,7 @@ def import_time(table: Table) -> Iterator[Goal]:
 
 def ring(table: Table) -> Iterator[Goal]:
     """Compare rates of reading with C: at least 0.8 of it."""
-    for rival in ("C libbpf callback", "C loop"):
+    for rival in ("C libbpf callback", "C loop", "C loop, huge pages"):
         if rival in table:
             measured = ratio(table, "rtrace", rival, "cpu_ns_per_record")
             yield Goal(f"CPU time per record of rtrace over {rival}", measured, 1 / 0.8)

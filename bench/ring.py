@@ -32,6 +32,7 @@ def native() -> Table:
         commands = {
             "C libbpf callback": [drain, events, "callback", rounds],
             "C loop": [drain, events, "loop", rounds],
+            "C loop, huge pages": [drain, events, "huge", rounds],
             "C loop, touched array": [drain, events, "warm", rounds],
             "rtrace": [peers.PYTHON, str(peers.FOLDER / "rtrace_drain.py"), events, rounds],
             "bcc, decoded": [peers.SYSTEM_PYTHON, str(peers.FOLDER / "bcc_events.py"), "fill", "2"],
