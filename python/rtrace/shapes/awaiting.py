@@ -121,7 +121,7 @@ class Snapshots:
         if self._left == 0:
             raise StopAsyncIteration
         await asyncio.sleep(0)
-        while (left := self._due - time.monotonic()) > 0:
+        while (left := self._due - time.monotonic()) > 0:  # noqa: ASYNC110  # see WAKE_UP
             await asyncio.sleep(min(left, WAKE_UP))
         try:
             snapshot = self._source.snapshot(clear=True)
