@@ -68,6 +68,11 @@ test-kernel: build  ## tests on the running kernel (root)
 test-notebooks: build  ## run the notebooks, and rtrace inside Jupyter kernels (root)
 	$(BIN)/pytest tests/notebooks
 
+.PHONY: screenshots
+screenshots: build  ## pictures of the lessons in JupyterLab, light and dark, into build/ (needs chromium)
+	@sh ci/apt.sh tests/notebooks/apt-packages.txt
+	$(BIN)/python -m tests.notebooks.screenshots
+
 .PHONY: test-wheel
 test-wheel: wheel  ## install the wheel into a clean environment and use it there
 	$(BIN)/pytest tests/wheel

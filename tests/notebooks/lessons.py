@@ -24,7 +24,11 @@ def run(name: str, *, recorded: bool) -> Any:
     """Run a lesson in a fresh kernel, and return it with its outputs; an error in a cell is raised."""
     notebook = nbformat.read(FOLDER / f"{name}.ipynb", as_version=4)
     client = NotebookClient(
-        notebook, timeout=PATIENCE, kernel_name="python3", resources={"metadata": {"path": str(FOLDER)}}
+        notebook,
+        timeout=PATIENCE,
+        startup_timeout=PATIENCE,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(FOLDER)}},
     )
     environment = {name: value for name, value in os.environ.items() if name != "RTRACE_RECORDED"}
     if recorded:
