@@ -25,6 +25,7 @@ def run(name: str, *, recorded: bool) -> Any:
     notebook = nbformat.read(FOLDER / f"{name}.ipynb", as_version=4)
     client = NotebookClient(
         notebook,
+        coalesce_streams=True,
         timeout=PATIENCE,
         startup_timeout=PATIENCE,
         kernel_name="python3",
