@@ -49,7 +49,7 @@ lint: build  ## check format, style and types
 	$(BIN)/python -m mypy.stubtest rtrace._rtrace --allowlist ci/stubtest-allowed.txt
 
 .PHONY: test
-test: test-unit test-ebpf test-kernel test-wheel test-vm  ## run every test: unit, objects, this kernel, wheel, VM kernels
+test: test-unit test-ebpf test-kernel test-notebooks test-wheel test-vm  ## run every test, on this kernel and in VMs
 
 .PHONY: test-unit
 test-unit: build  ## tests that need no privilege and no kernel feature
@@ -65,6 +65,15 @@ test-ebpf: $(INSTALLED)  ## prove that the committed eBPF objects equal a fresh 
 test-kernel: build  ## tests on the running kernel (root)
 	@sh ci/apt.sh ci/test-packages.txt
 	$(BIN)/pytest tests/kernel
+
+.PHONY: test-notebooks
+test-notebooks: build  ## run the notebooks, and rtrace inside Jupyter kernels (root)
+	$(BIN)/pytest tests/notebooks
+
+.PHONY: screenshots
+screenshots: build  ## pictures of the lessons in JupyterLab, light and dark, into build/ (needs chromium)
+	@sh ci/apt.sh tests/notebooks/apt-packages.txt
+	$(BIN)/python -m tests.notebooks.screenshots
 
 .PHONY: test-wheel
 test-wheel: wheel  ## install the wheel into a clean environment and use it there
