@@ -39,6 +39,11 @@ impl Kinds {
         Self(self.0 & !other.0)
     }
 
+    /// Whether it is a pointer of which the offset from its start is kept.
+    fn are_placed(self) -> bool {
+        self == Self::STACK || self == Self::CONTEXT
+    }
+
     /// Whether it may be something that the verifier takes for a pointer.
     pub(super) const fn may_point(self) -> bool {
         self.has(Self::POINTERS)
@@ -49,14 +54,16 @@ impl Kinds {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Value {
     pub(super) kinds: Kinds,
-    /// The number, the offset in the frame (negative) or the function's first instruction, where only one is possible.
+    /// The number, the offset in the frame (negative) or in the context, or the function's first instruction, where only
+    /// one is possible.
     pub(super) exact: Option<i64>,
 }
 
 impl Value {
     pub(super) const UNSET: Self = Self::of(Kinds::UNSET);
     pub(super) const SCALAR: Self = Self::of(Kinds::SCALAR);
-    pub(super) const CONTEXT: Self = Self::of(Kinds::CONTEXT);
+    /// The argument as it was given; moved, it is one that the verifier lets nobody load through.
+    pub(super) const CONTEXT: Self = Self { kinds: Kinds::CONTEXT, exact: Some(0) };
     pub(super) const MEMORY: Self = Self::of(Kinds::MEMORY);
     pub(super) const TYPED: Self = Self::of(Kinds::TYPED);
 
@@ -136,8 +143,8 @@ impl Value {
                 Some(number) => Self::constant(number),
                 None => Self::SCALAR,
             },
-            (true, false) => Self { kinds: self.kinds, exact: exact.filter(|_| self.kinds == Kinds::STACK) }.copied(),
-            (false, true) => Self { kinds: other.kinds, exact: exact.filter(|_| other.kinds == Kinds::STACK) }.copied(),
+            (true, false) => Self { kinds: self.kinds, exact: exact.filter(|_| self.kinds.are_placed()) }.copied(),
+            (false, true) => Self { kinds: other.kinds, exact: exact.filter(|_| other.kinds.are_placed()) }.copied(),
             (true, true) => Self::SCALAR,
         }
     }

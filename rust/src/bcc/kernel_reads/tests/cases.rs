@@ -37,6 +37,33 @@ fn a_load_through_a_number_is_replaced() {
 }
 
 #[test]
+fn a_load_through_a_moved_context_is_replaced() {
+    becomes(
+        Context::Memory,
+        "r1 += 34
+         r0 = *(u8 *)(r1 + 2)
+         exit",
+        "r1 += 34
+         r3 = r1
+         r3 += 2
+         r1 = r10
+         r1 += -8
+         r2 = 1
+         call 4
+         r0 = *(u8 *)(r10 - 8)
+         exit",
+    );
+    // Moved and moved back, it is as it was given.
+    stays(
+        Context::Memory,
+        "r1 += 34
+         r1 += -34
+         r0 = *(u8 *)(r1 + 2)
+         exit",
+    );
+}
+
+#[test]
 fn sign_extending_loads_and_offsets_of_zero() {
     becomes(
         Context::Memory,
