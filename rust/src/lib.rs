@@ -16,6 +16,7 @@ mod kind;
 mod layout;
 mod link;
 mod load;
+mod loaded_maps;
 mod logging;
 mod map;
 mod object;
@@ -103,7 +104,7 @@ mod _rtrace {
 
     /// Return the value of one of the kernel's enumerators, or ``None`` if there is no such.
     #[pyfunction]
-    fn enumerator(py: Python<'_>, name: &str) -> PyResult<Option<i64>> {
+    fn enumerator(py: Python<'_>, name: &str) -> PyResult<Option<i128>> {
         let found = py.detach(|| btf::enumerator(name));
         Ok(found.map_err(|source| Error::Btf { of: "vmlinux".into(), source })?)
     }

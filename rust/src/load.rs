@@ -10,7 +10,6 @@ use std::{
     collections::{HashMap, HashSet},
     io,
     os::fd::{AsFd, AsRawFd, OwnedFd},
-    sync::{Arc, Mutex},
 };
 
 use aya_obj::{Function, Object as Elf, btf::BtfFeatures};
@@ -25,6 +24,7 @@ use crate::{
     error::Error,
     kernel::btf,
     kind::{Kind, Target, flags_of},
+    loaded_maps::LoadedMaps,
     object::Object,
     program::Program,
     sections::Meant,
@@ -60,11 +60,8 @@ pub(crate) fn load(name: &str, parsed: Parsed, programs: &HashMap<String, Option
     for (program, target) in programs {
         accepted.insert(program.clone(), loader.load_program(program, None, target.as_deref())?);
     }
-    let maps = maps
-        .into_iter()
-        .filter_map(|(map, fd)| Some((facts.get(&map)?.clone(), Arc::new(Mutex::new(Some(fd))))))
-        .map(|(facts, fd)| (facts.name.clone(), (facts, fd)))
-        .collect();
+    let maps = maps.into_iter().filter_map(|(map, fd)| Some((facts.get(&map)?.clone(), fd)));
+    let maps = LoadedMaps::new(name, maps);
     debug!(target: TARGET, "loaded `{name}`: {} programs", accepted.len());
     Ok(Object::new(name, loader, accepted, maps))
 }

@@ -2,9 +2,9 @@
 
 use std::{
     collections::HashMap,
-    os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd},
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Mutex, PoisonError},
 };
 
 use aya_obj::generated::bpf_map_type;
@@ -18,8 +18,9 @@ use crate::{
     layout::Layout,
     link::Link,
     load::Loader,
+    loaded_maps::LoadedMaps,
     logging,
-    map::{Map, MapFacts},
+    map::Map,
     perf_buffer::PerfBuffer,
     program::{PROBES, Program},
     record_buffer::{LossMap, RecordBuffer},
@@ -34,8 +35,6 @@ struct State {
     programs: HashMap<String, Program>,
 }
 
-type LoadedMap = (MapFacts, Arc<Mutex<Option<OwnedFd>>>);
-
 /// An object in the kernel: its programs, ready to be attached, and its maps.
 ///
 /// Obtained from :meth:`ObjectSpec.load`. A context manager; closing frees the programs and maps once their last
@@ -44,16 +43,11 @@ type LoadedMap = (MapFacts, Arc<Mutex<Option<OwnedFd>>>);
 pub(crate) struct Object {
     name: String,
     state: Mutex<Option<State>>,
-    maps: HashMap<String, LoadedMap>,
+    maps: LoadedMaps,
 }
 
 impl Object {
-    pub(crate) fn new(
-        name: &str,
-        loader: Loader,
-        programs: HashMap<String, Program>,
-        maps: HashMap<String, LoadedMap>,
-    ) -> Self {
+    pub(crate) fn new(name: &str, loader: Loader, programs: HashMap<String, Program>, maps: LoadedMaps) -> Self {
         Self { name: name.to_owned(), state: Mutex::new(Some(State { loader, programs })), maps }
     }
 
@@ -64,25 +58,12 @@ impl Object {
 
     fn with_program<T>(&self, name: &str, operation: impl FnOnce(&Program) -> Result<T, Error>) -> Result<T, Error> {
         self.with_state(|State { programs, .. }| {
-            operation(programs.get(name).ok_or_else(|| self.no_such("loaded program", name, programs.keys()))?)
+            operation(
+                programs
+                    .get(name)
+                    .ok_or_else(|| Error::no_such("loaded program", name, &self.name, programs.keys()))?,
+            )
         })
-    }
-
-    fn no_such<'a>(&self, what: &'static str, name: &str, known: impl Iterator<Item = &'a String>) -> Error {
-        let mut known: Vec<_> = known.map(String::as_str).collect();
-        known.sort_unstable();
-        Error::NoSuchMember { what, name: name.to_owned(), object: self.name.clone(), known: known.join(", ") }
-    }
-
-    /// Copy the descriptor of a map, which must be of one type.
-    fn copy_map(&self, name: &str, of_type: bpf_map_type, what: &str) -> PyResult<(&MapFacts, OwnedFd)> {
-        let (facts, fd) = self.maps.get(name).ok_or_else(|| self.no_such("map", name, self.maps.keys()))?;
-        if !facts.is_any(&[of_type]) {
-            return Err(Error::Type(format!("map `{name}` is not a {what}")).into());
-        }
-        let guard = fd.lock().unwrap_or_else(PoisonError::into_inner);
-        let open = guard.as_ref().ok_or_else(|| Error::Closed(format!("object `{}`", self.name)))?;
-        Ok((facts, open.try_clone()?))
     }
 
     /// Run `operation` on `program`, which must be of one of `kinds`.
@@ -145,7 +126,7 @@ impl Object {
         py.detach(|| {
             self.with_state(|State { loader, programs }| {
                 if !loader.programs().any(|known| known == name) {
-                    return Err(self.no_such("program", name, loader.programs()));
+                    return Err(Error::no_such("program", name, &self.name, loader.programs()));
                 }
                 programs.insert(name.to_owned(), loader.load_program(name, kind, target)?);
                 Ok(())
@@ -161,14 +142,12 @@ impl Object {
 
     /// Return the map called `name`.
     fn map(&self, name: &str) -> PyResult<Map> {
-        let (facts, fd) = self.maps.get(name).ok_or_else(|| self.no_such("map", name, self.maps.keys()))?;
-        Ok(Map::new(facts.clone(), Arc::clone(fd))?)
+        self.maps.get(name)
     }
 
     /// Describe what the keys, values and events of `map` are: see :meth:`ObjectSpec.types`.
     fn types<'py>(&self, py: Python<'py>, map: &str) -> PyResult<Bound<'py, PyDict>> {
-        let (facts, _) = self.maps.get(map).ok_or_else(|| self.no_such("map", map, self.maps.keys()))?;
-        facts.described.describe(py, &self.name)
+        self.maps.facts(map)?.described.describe(py, &self.name)
     }
 
     /// Start to drain the ring buffer called `map`.
@@ -189,7 +168,7 @@ impl Object {
             let known = WhenFull::NAMES.map(|(name, _)| name).join(", ");
             return Err(Error::Value(format!("when_full must be one of {known}, not {when_full:?}")).into());
         };
-        let (facts, copy) = self.copy_map(map, bpf_map_type::BPF_MAP_TYPE_RINGBUF, "ring buffer")?;
+        let (facts, copy) = self.maps.copy(map, bpf_map_type::BPF_MAP_TYPE_RINGBUF, "ring buffer")?;
         let layout = record_bytes.map_or_else(|| facts.value.clone(), Layout::Opaque);
         Ok(RingBuffer::new(map, layout, copy, facts.max_entries as usize, (max_bytes, when_full))?)
     }
@@ -208,8 +187,8 @@ impl Object {
         wakeup_events: u32,
         record_bytes: Option<usize>,
     ) -> PyResult<PerfBuffer> {
-        let (facts, copy) = self.copy_map(map, bpf_map_type::BPF_MAP_TYPE_PERF_EVENT_ARRAY, "perf event array")?;
-        let layout = record_bytes.map(Layout::Opaque).or_else(|| facts.event.clone());
+        let (facts, copy) = self.maps.copy(map, bpf_map_type::BPF_MAP_TYPE_PERF_EVENT_ARRAY, "perf event array")?;
+        let layout = record_bytes.map(Layout::Opaque).or_else(|| facts.described.event_layout());
         Ok(py.detach(|| PerfBuffer::new(map, layout, copy, pages, wakeup_events))?)
     }
 
@@ -219,16 +198,15 @@ impl Object {
     /// :meth:`RecordBuffer.poll` needs neither. Kernel: 5.8 or newer.
     #[pyo3(signature = (map, *, record_bytes = None))]
     fn record_buffer(&self, map: &str, record_bytes: Option<usize>) -> PyResult<RecordBuffer> {
-        let (facts, copy) = self.copy_map(map, bpf_map_type::BPF_MAP_TYPE_RINGBUF, "ring buffer")?;
+        let (facts, copy) = self.maps.copy(map, bpf_map_type::BPF_MAP_TYPE_RINGBUF, "ring buffer")?;
         let typed = || Some(facts.value.clone()).filter(|layout| layout.size() > 0);
-        let layout = record_bytes.map(Layout::Opaque).or_else(|| facts.event.clone()).or_else(typed);
+        let layout = record_bytes.map(Layout::Opaque).or_else(|| facts.described.event_layout()).or_else(typed);
         let losses = format!("{map}__lost");
-        let losses = match self.maps.get(&losses) {
-            None => None,
-            Some((facts, _)) => {
-                let (_, copy) = self.copy_map(&losses, bpf_map_type::BPF_MAP_TYPE_PERCPU_ARRAY, "per-CPU array")?;
-                Some(LossMap { map: copy, cpus: Map::cpus_of(facts)? })
-            }
+        let losses = if self.maps.contains(&losses) {
+            let (facts, map) = self.maps.copy(&losses, bpf_map_type::BPF_MAP_TYPE_PERCPU_ARRAY, "per-CPU array")?;
+            Some(LossMap { map, cpus: Map::cpus_of(facts)? })
+        } else {
+            None
         };
         Ok(RecordBuffer::new(map, layout, copy, facts.max_entries as usize, losses)?)
     }
@@ -389,9 +367,7 @@ impl Object {
     fn close(&self, py: Python<'_>) {
         py.detach(|| {
             drop(self.state.lock().unwrap_or_else(PoisonError::into_inner).take());
-            for (_, fd) in self.maps.values() {
-                drop(fd.lock().unwrap_or_else(PoisonError::into_inner).take());
-            }
+            self.maps.close();
         });
     }
 

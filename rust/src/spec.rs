@@ -18,10 +18,7 @@ use pyo3::{
 };
 
 use crate::{
-    bcc::{
-        object::Dialect,
-        type_description::{MapTypes, event_variable},
-    },
+    bcc::{object::Dialect, type_description::MapTypes},
     error::Error,
     kernel::btf::{Btf, BtfError, Type, kind},
     layout::Layout,
@@ -101,13 +98,7 @@ impl ObjectSpec {
             edit(facts);
             return Ok(());
         }
-        Err(self.no_such("map", name, parsed.maps.keys()))
-    }
-
-    pub(crate) fn no_such<'a>(&self, what: &'static str, name: &str, known: impl Iterator<Item = &'a String>) -> Error {
-        let mut known: Vec<_> = known.map(String::as_str).collect();
-        known.sort_unstable();
-        Error::NoSuchMember { what, name: name.to_owned(), object: self.name.clone(), known: known.join(", ") }
+        Err(Error::no_such("map", name, &self.name, parsed.maps.keys()))
     }
 }
 
@@ -157,7 +148,8 @@ impl ObjectSpec {
     fn instructions<'py>(&self, py: Python<'py>, program: &str) -> PyResult<Bound<'py, PyBytes>> {
         let parsed = self.lock();
         let programs = &parsed.elf.programs;
-        let found = programs.get(program).ok_or_else(|| self.no_such("program", program, programs.keys()))?;
+        let found =
+            programs.get(program).ok_or_else(|| Error::no_such("program", program, &self.name, programs.keys()))?;
         let function = &parsed.elf.functions[&found.function_key()];
         let encode = |instruction: &bpf_insn| {
             let registers = instruction.dst_reg() | instruction.src_reg() << 4;
@@ -189,7 +181,7 @@ impl ObjectSpec {
     fn set_global(&self, name: &str, value: &Bound<'_, PyAny>) -> PyResult<()> {
         let mut parsed = self.lock();
         let Some(layout) = parsed.globals.get(name) else {
-            return Err(self.no_such("global", name, parsed.globals.keys()).into());
+            return Err(Error::no_such("global", name, &self.name, parsed.globals.keys()).into());
         };
         let bytes = bytes_of(value, layout, "global", name)?;
         let globals = HashMap::from([(name, (bytes.as_slice(), true))]);
@@ -235,7 +227,7 @@ impl ObjectSpec {
     /// have ``members``: dicts of ``name``, ``type``, ``offset`` in bits and, for a bit field, its width in ``bits``.
     fn types<'py>(&self, py: Python<'py>, map: &str) -> PyResult<Bound<'py, PyDict>> {
         let parsed = self.lock();
-        let facts = parsed.maps.get(map).ok_or_else(|| self.no_such("map", map, parsed.maps.keys()))?;
+        let facts = parsed.maps.get(map).ok_or_else(|| Error::no_such("map", map, &self.name, parsed.maps.keys()))?;
         facts.described.describe(py, &self.name)
     }
 
@@ -249,7 +241,7 @@ impl ObjectSpec {
         let parsed = self.lock().clone();
         for name in programs.keys() {
             if !parsed.elf.programs.contains_key(name) {
-                return Err(self.no_such("program", name, parsed.elf.programs.keys()).into());
+                return Err(Error::no_such("program", name, &self.name, parsed.elf.programs.keys()).into());
             }
         }
         logging::listen(py)?;
@@ -296,19 +288,9 @@ fn map_facts(name: &str, map: &ObjectMap, btf: Option<&Arc<Btf>>) -> MapFacts {
         types,
         key: layout(types.map(|(key, _)| key), key_size),
         value: layout(types.map(|(_, value)| value), value_size),
-        event: btf.and_then(|btf| event_layout(name, btf)),
         pin: matches!(map.pinning(), PinningType::ByName).then(|| Path::new("/sys/fs/bpf").join(name)),
         described: MapTypes::of(name, map, btf),
     }
-}
-
-/// Return the type of the events that programs send through `map`: what the variable points to that the compiler was
-/// made to leave for it.
-fn event_layout(map: &str, btf: &Btf) -> Option<Layout> {
-    let name = map.strip_suffix("__map").unwrap_or(map);
-    let variable = event_variable(btf, name)?;
-    let (_, pointer) = btf.resolve(variable.size_or_type).ok()?;
-    Layout::of_type(btf, pointer.size_or_type).ok().filter(|_| pointer.kind() == kind::PTR)
 }
 
 /// Find the variables of an object and what they hold.

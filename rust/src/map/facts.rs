@@ -22,8 +22,6 @@ pub(crate) struct MapFacts {
     pub(crate) value: Layout,
     /// The same and more, for Python.
     pub(crate) described: MapTypes,
-    /// Type of the events that programs send through it, where the object's BTF tells.
-    pub(crate) event: Option<Layout>,
     /// Where in a BPF file system it is to be found by other processes.
     pub(crate) pin: Option<PathBuf>,
 }

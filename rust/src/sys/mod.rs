@@ -10,6 +10,7 @@ pub(crate) mod bpf;
 pub(crate) mod epoll;
 pub(crate) mod event;
 pub(crate) mod file;
+pub(crate) mod memory;
 pub(crate) mod mount;
 pub(crate) mod net;
 pub(crate) mod perf;
