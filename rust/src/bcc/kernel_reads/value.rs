@@ -39,6 +39,12 @@ impl Kinds {
         Self(self.0 & !other.0)
     }
 
+    /// A pointer that is no longer where it was. The verifier lets nobody load through a context that was moved (copies
+    /// of arrays in it are made so): that is as good as a number.
+    const fn moved(self) -> Self {
+        if self.has(Self::CONTEXT) { self.with(Self::SCALAR) } else { self }
+    }
+
     /// Whether it may be something that the verifier takes for a pointer.
     pub(super) const fn may_point(self) -> bool {
         self.has(Self::POINTERS)
@@ -136,8 +142,12 @@ impl Value {
                 Some(number) => Self::constant(number),
                 None => Self::SCALAR,
             },
-            (true, false) => Self { kinds: self.kinds, exact: exact.filter(|_| self.kinds == Kinds::STACK) }.copied(),
-            (false, true) => Self { kinds: other.kinds, exact: exact.filter(|_| other.kinds == Kinds::STACK) }.copied(),
+            (true, false) => {
+                Self { kinds: self.kinds.moved(), exact: exact.filter(|_| self.kinds == Kinds::STACK) }.copied()
+            }
+            (false, true) => {
+                Self { kinds: other.kinds.moved(), exact: exact.filter(|_| other.kinds == Kinds::STACK) }.copied()
+            }
             (true, true) => Self::SCALAR,
         }
     }
