@@ -49,10 +49,11 @@ lint: build  ## check format, style and types
 	$(BIN)/python -m mypy.stubtest rtrace._rtrace --allowlist ci/stubtest-allowed.txt
 
 .PHONY: test
-test: test-unit test-ebpf test-kernel test-wheel test-vm  ## run every test: unit, objects, this kernel, wheel, VM kernels
+test: test-unit test-ebpf test-kernel test-notebooks test-wheel test-vm  ## run every test, on this kernel and in VMs
 
 .PHONY: test-unit
 test-unit: build  ## tests that need no privilege and no kernel feature
+	@sh ci/apt.sh ci/test-packages.txt
 	cargo test --workspace --locked --quiet
 	$(BIN)/pytest
 
@@ -62,7 +63,17 @@ test-ebpf: $(INSTALLED)  ## prove that the committed eBPF objects equal a fresh 
 
 .PHONY: test-kernel
 test-kernel: build  ## tests on the running kernel (root)
+	@sh ci/apt.sh ci/test-packages.txt
 	$(BIN)/pytest tests/kernel
+
+.PHONY: test-notebooks
+test-notebooks: build  ## run the notebooks, and rtrace inside Jupyter kernels (root)
+	$(BIN)/pytest tests/notebooks
+
+.PHONY: screenshots
+screenshots: build  ## pictures of the lessons in JupyterLab, light and dark, into build/ (needs chromium)
+	@sh ci/apt.sh tests/notebooks/apt-packages.txt
+	$(BIN)/python -m tests.notebooks.screenshots
 
 .PHONY: test-wheel
 test-wheel: wheel  ## install the wheel into a clean environment and use it there
@@ -70,6 +81,7 @@ test-wheel: wheel  ## install the wheel into a clean environment and use it ther
 
 .PHONY: test-vm
 test-vm: build  ## the kernel tests again on Debian's kernels, under QEMU
+	@sh ci/apt.sh ci/test-packages.txt
 	@sh ci/apt.sh tests/vm/apt-packages.txt
 	$(BIN)/python -m tests.vm
 
@@ -85,6 +97,10 @@ wheel: $(INSTALLED)  ## build a wheel into dist/
 bench: build  ## measure rtrace beside bcc, bpftrace and libbpf; writes bench/RESULTS.md
 	@sh ci/apt.sh bench/apt-packages.txt
 	$(BIN)/python -m bench
+
+.PHONY: docs
+docs: build  ## build the documentation into build/site; links are checked
+	@$(BIN)/mkdocs build --quiet
 
 .PHONY: clean
 clean:  ## remove everything that was built

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import os
 import sys
 
 from tests.vm.errors import HarnessError
 
-from bench import guest, import_time, per_event, report, startup
+from bench import flood, guest, import_time, maps, memory, per_event, plots, report, ring, startup
 from bench.measure import CHECKOUT, BenchError, build_programs
 from bench.result import Result, load_all
 
@@ -16,6 +17,10 @@ NATIVE = {
     "import_time": import_time.native,
     "startup_native": startup.native,
     "per_event_native": per_event.native,
+    "ring_native": ring.native,
+    "flood_native": flood.native,
+    "maps_native": maps.native,
+    "memory_native": memory.native,
 }
 GUEST = {"startup_vm": "startup", "per_event_vm": "per_event"}
 
@@ -30,12 +35,18 @@ def main(arguments: list[str]) -> int:
     parser.add_argument(
         "-k", dest="kernels", metavar="KEY", action="append", help="kernel of tests/vm for the guests; default: 6.1"
     )
+    parser.add_argument(
+        "--seconds", type=int, default=memory.SECONDS, help="how long memory is watched; default: %(default)s"
+    )
     parser.add_argument("--report", action="store_true", help="run nothing, write RESULTS.md from what is kept")
     options = parser.parse_args(arguments)
     for name in options.names:
         if name not in names:
             parser.error(f"no bench {name!r}: one of {', '.join(names)}")
+    NATIVE["memory_native"] = functools.partial(memory.native, options.seconds)
     if options.report:
+        for result in load_all():
+            plots.draw(result)
         report.write(load_all())
         return 0
     if os.geteuid() != 0:
@@ -45,6 +56,7 @@ def main(arguments: list[str]) -> int:
         for name in options.names or names:
             for result in run(name, options.kernels or ["6.1"], " ".join(["python -m bench", *arguments])):
                 result.save()
+                plots.draw(result)
                 print(report.section(result), flush=True)
                 report.write(load_all())
     except (BenchError, HarnessError) as error:

@@ -109,7 +109,7 @@ def simple_tools() -> list[str]:
     found = []
     for path in sorted(FOLDER.glob(f"*{SUFFIX}")):
         source = path.read_text(errors="replace")
-        if "bcc" in source and OURS.search(source) and not OTHERS.search(source):
+        if "import BPF" in source and OURS.search(source) and not OTHERS.search(source):
             found.append(path.name.removesuffix(SUFFIX))
     return found
 

@@ -42,8 +42,11 @@ def goals_of(result: Result) -> list[Goal]:
         return list(startup(result.table))
     if result.bench.startswith("per_event"):
         return list(per_event(result.table))
-    if result.bench == "import_time":
-        return list(import_time(result.table))
+    named = {"import_time": import_time, "ring_native": ring, "flood_native": flood, "maps_native": maps}
+    if result.bench in named:
+        return list(named[result.bench](result.table))
+    if result.bench == "memory_native":
+        return list(memory(result.table))
     return []
 
 
@@ -76,6 +79,38 @@ def import_time(table: Table) -> Iterator[Goal]:
     """Compare with the bare interpreter."""
     added = median(table, "import rtrace", "attached_ms") - median(table, "bare interpreter", "attached_ms")
     yield Goal("`import rtrace`, beyond the bare interpreter", added, LONGEST_IMPORT_MS, " ms")
+
+
+def ring(table: Table) -> Iterator[Goal]:
+    """Compare rates of reading with C: at least 0.8 of it."""
+    for rival in ("C libbpf callback", "C loop", "C loop, huge pages"):
+        if rival in table:
+            measured = ratio(table, "rtrace", rival, "cpu_ns_per_record")
+            yield Goal(f"CPU time per record of rtrace over {rival}", measured, 1 / 0.8)
+
+
+def flood(table: Table) -> Iterator[Goal]:
+    """Nothing may be lost without being counted."""
+    yield Goal("records that rtrace neither delivered nor counted", max(table["rtrace"]["not_told_percent"]), 0, " %")
+
+
+def maps(table: Table) -> Iterator[Goal]:
+    """Compare with a loop over batches in C, and with bcc's items()."""
+    for name in table:
+        peer, _, of = name.partition(" ")
+        if peer != "rtrace":
+            continue
+        for metric in ("snapshot_ms", "drain_ms", "clear_ms"):
+            yield Goal(f"{metric.removesuffix('_ms')} of {of} over C", ratio(table, name, f"C {of}", metric), 1.2)
+        yield Goal(f"to_dict of {of} over bcc's items()", ratio(table, name, f"bcc {of}", "to_dict_ms"), 1 / 8)
+
+
+def memory(table: Table) -> Iterator[Goal]:
+    """Once everything has happened that can happen, memory does not grow."""
+    memory = table["rtrace"]["rss_mb"]
+    half = len(memory) // 2
+    growth = max(memory[half:]) - max(memory[:half])
+    yield Goal("most resident memory, second half beyond the first", growth, 1, " MiB")
 
 
 def median(table: Table, name: str, metric: str) -> float:

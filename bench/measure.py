@@ -107,6 +107,46 @@ def launch(peer: Peer, namespace: str) -> Iterator[Running]:
             running.end.update(peak_mb=ended["peak_kb"] / 1024, cpu_ms=ended["cpu_us"] / 1000)
 
 
+def in_namespace(namespace: str, command: list[str]) -> list[str]:
+    """Return the command that runs another in the mount namespace that `tracefs` gave."""
+    return command if namespace == "-" else ["nsenter", f"--mount={namespace}", f"--wd={CHECKOUT}", *command]
+
+
+def rounds_of(name: str, command: list[str], environment: Mapping[str, str] | None = None) -> list[dict[str, float]]:
+    """Run a peer to its end; return what it printed, a line of JSON for each of its rounds but the first.
+
+    The first one touches memory that the machine may have to get from elsewhere (a virtual machine's host takes back
+    what is free), as much of it as comes by chance.
+    """
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, env={**os.environ, **(environment or {})}
+    )
+    if done.returncode != 0:
+        message = f"{name}: {done.stderr.strip()[-500:]}"
+        raise BenchError(message)
+    return [json.loads(line) for line in done.stdout.splitlines()[1:]]
+
+
+def in_turn_rounds(
+    runs: Mapping[str, Callable[[], list[dict[str, float]]]], turns: int, *, keep: Callable[[str], bool] | None = None
+) -> Table:
+    """Run every peer once per turn, A B C A B C; each gives the samples of several rounds.
+
+    `keep` says which are run in every turn; the others, because they take long, in the first one only.
+    """
+    table: Table = {name: {} for name in runs}
+    for turn in range(turns):
+        for name, run in runs.items():
+            if turn and keep is not None and not keep(name):
+                continue
+            for numbers in run():
+                for metric, number in numbers.items():
+                    table[name].setdefault(metric, []).append(number)
+        print(".", end="", file=sys.stderr, flush=True)
+    print(file=sys.stderr)
+    return table
+
+
 def check_attached(peer: Peer, running: Running) -> None:
     """Make sure that a peer that says so has its programs in the kernel."""
     found = bpf.programs_of(running.pid)

@@ -25,6 +25,16 @@ COLUMNS = {
         "getppid_ns": "getppid, ns",
     },
     "import_time": {"attached_ms": "start to done, ms", "peak_mb": "peak memory, MiB"},
+    "ring": {"cpu_ns_per_record": "CPU time of a record, ns", "wall_ns_per_record": "by the clock, ns"},
+    "flood": {
+        "generated_per_s": "events made, per second",
+        "delivered_per_s": "delivered, per second",
+        "lost_percent": "lost, %",
+        "not_told_percent": "lost and not told, %",
+        "cpu_percent": "CPU of the reader, %",
+    },
+    "maps": {"snapshot_ms": "snapshot", "drain_ms": "drain", "clear_ms": "clear", "to_dict_ms": "to_dict"},
+    "memory": {"rss_mb": "resident memory, MiB", "delivered": "delivered", "lost": "lost, and counted"},
 }
 NOTES = {
     "startup": "Median (minimum; quartiles). The last columns are ratios of medians: peer over the one named.",
@@ -35,6 +45,20 @@ return, with only reads under way; it contains the cost of looking at the clock 
 contains what others did meanwhile. *read* and *getppid* are end to end and without statistics, in a loop pinned to one
 CPU: getppid is the price for system calls that nobody asked to trace. *added* is the difference to untraced.""",
     "import_time": "Median (minimum; quartiles).",
+    "ring": """\
+Median (minimum; quartiles). A ring buffer of 64 MiB, full of 32-byte records, read into one new array: from before it
+is mapped until the array is there; bcc: into a list of decoded tuples. *touched array*: one whose pages were there
+before. rtrace's thread shares the work with the caller; CPU time is that of both.""",
+    "flood": """\
+Median (minimum; quartiles). getppid in a tight loop on one CPU for 10 s, every call an event; the reader on the other.
+Delivered and lost make up what was made, exactly, or the bench fails (of bpftrace nobody promises it). Who costs the
+traced loop less has more events to deliver.""",
+    "maps": """\
+CPU time in ms, median (minimum; quartiles), of full hash maps. C: loops over BPF_MAP_LOOKUP_BATCH and
+BPF_MAP_LOOKUP_AND_DELETE_BATCH into arrays of the right size. bcc: a dict of items().""",
+    "memory": """\
+Median (minimum; quartiles) of a sample per second. 100,000 events per second with max_bytes of 32 MiB and
+when_full="drop_oldest"; the reader reads for ten seconds, stalls for ten, and so on.""",
 }
 HEAD = """\
 # Results
@@ -64,6 +88,8 @@ def section(result: Result) -> str:
         "",
         *table(result, kind),
     ]
+    if RESULTS.with_name(f"{result.bench}.png").exists():
+        lines += ["", f"![{result.bench}]({result.bench}.png)"]
     if kind == "per_event":
         lines += ["", *programs(result)]
     goals = goals_of(result)
@@ -83,10 +109,14 @@ def table(result: Result, kind: str) -> list[str]:
     rows = [["peer", *columns.values()]]
     references = [name for name in result.table if name.startswith(("bcc", "bpftrace")) and kind == "startup"]
     rows[0] += [f"time / {name}" for name in references]
+    rows[0] += ["rate / C loop", "rate / C libbpf callback"] if kind == "ring" else []
     rows[0] += ["added to read, ns", "added to getppid, ns"] if kind == "per_event" else []
     for name, samples in result.table.items():
         row = [name, *(cell(samples.get(metric)) for metric in columns)]
         row += [f"{ratio(result.table, name, reference, 'attached_ms'):.2f}" for reference in references]
+        if kind == "ring":
+            rivals = ("C loop", "C libbpf callback")
+            row += [f"{ratio(result.table, rival, name, 'cpu_ns_per_record'):.2f}" for rival in rivals]
         if kind == "per_event":
             for metric in ("read_ns", "getppid_ns"):
                 added = median(result.table, name, metric) - median(result.table, "untraced", metric)
@@ -113,4 +143,6 @@ def cell(numbers: list[float] | None) -> str:
     if not numbers:
         return "-"
     summary = Summary.of(numbers)
-    return f"{summary.median:.1f} ({summary.low:.1f}; {summary.q1:.1f}-{summary.q3:.1f})"
+    if len(numbers) == 1 or summary.low == summary.median == max(numbers):
+        return f"{summary.median:,.1f}"
+    return f"{summary.median:,.1f} ({summary.low:,.1f}; {summary.q1:,.1f}-{summary.q3:,.1f})"

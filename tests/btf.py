@@ -5,6 +5,10 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 KERNEL = Path("/sys/kernel/btf/vmlinux")
 KEYWORDS = {4: "struct", 5: "union"}
@@ -33,44 +37,33 @@ class Record:
 class Btf:
     """The structs, unions and enumerations of a BTF blob."""
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, base: Btf | None = None) -> None:
         _, _, _, header, types, types_length, strings, strings_length = struct.unpack_from("=HBBIIIII", data)
-        self.strings = data[header + strings : header + strings + strings_length]
-        # The first definition of each tag unless that is an enumeration, and the first enumeration of each enumerator.
+        # A module's strings go on where the kernel's end.
+        self.strings: bytes = (base.strings if base else b"") + data[
+            header + strings : header + strings + strings_length
+        ]
+        # The first definition of each tag unless that is an enumeration, and the first value of each enumerator.
         self.records: dict[str, Record] = {}
         self.enumerators: dict[str, int] = {}
+        blob = list(split(data[header + types : header + types + types_length]))
         # Older kernels do not say whether an enumeration is signed: all are.
-        narrow: dict[str, tuple[int, bool]] = {}
-        tells_signs = False
-        enumerations = set()
-        types += header
-        end = types + types_length
-        while types < end:
-            name, info, size = struct.unpack_from("=III", data, types)
-            kind, length, flag = info >> 24 & 31, info & 0xFFFF, info >> 31
-            words = {1: 1, 3: 3, 14: 1, 17: 1, 4: 3 * length, 5: 3 * length, 15: 3 * length, ENUM64: 3 * length}
-            count = words.get(kind, 2 * length if kind in {ENUM, 13} else 0)
-            rest = struct.unpack_from(f"={count}I", data, types + 12)
-            types += 12 + 4 * count
-            if kind in KEYWORDS and name and length:
-                tag = self.string(name)
-                if tag not in self.records and tag not in enumerations:
-                    self.records[tag] = Record(KEYWORDS[kind], tag, size, self.members(rest, flag))
+        tells_signs = any((kind == ENUM and flag) or kind == ENUM64 for kind, flag, *_ in blob)
+        self.enumerations: set[str] = set()
+        for kind, flag, name, size, rest in blob:
+            tag = self.string(name)
+            if kind in KEYWORDS and tag and rest and tag not in self.records and tag not in self.enumerations:
+                self.records[tag] = Record(KEYWORDS[kind], tag, size, self.members(rest, flag))
             elif kind in {ENUM, ENUM64}:
-                enumerations.add(self.string(name))
-            if kind == ENUM:
-                tells_signs |= bool(flag)
-                for offset, value in zip(rest[::2], rest[1::2], strict=True):
-                    if (enumerator := self.string(offset)) not in self.enumerators:
-                        narrow.setdefault(enumerator, (value, bool(flag)))
-            elif kind == ENUM64:
-                tells_signs = True
-                for offset, low, high in zip(rest[::3], rest[1::3], rest[2::3], strict=True):
-                    value = high << 32 | low
-                    if (enumerator := self.string(offset)) not in narrow:
-                        self.enumerators.setdefault(enumerator, value - (value >> 63 << 64) * flag)
-        for enumerator, (value, signed) in narrow.items():
-            self.enumerators[enumerator] = value - (value >> 31 << 32) * (signed or not tells_signs)
+                self.enumerations.add(tag)
+                self.add_enumerators(kind, rest, signed=bool(flag) or not tells_signs)
+
+    def add_enumerators(self, kind: int, rest: tuple[int, ...], *, signed: bool) -> None:
+        wide = kind == ENUM64
+        step, bits = (3, 64) if wide else (2, 32)
+        for at in range(0, len(rest), step):
+            value = rest[at + 1] | (rest[at + 2] << 32 if wide else 0)
+            self.enumerators.setdefault(self.string(rest[at]), value - (value >> (bits - 1) << bits) * signed)
 
     def string(self, offset: int) -> str:
         return self.strings[offset : self.strings.index(b"\0", offset)].decode()
@@ -80,6 +73,18 @@ class Btf:
             Member(self.string(name), *((offset & 0xFFFFFF, offset >> 24) if flag else (offset, 0)))
             for name, offset in zip(rest[::3], rest[2::3], strict=True)
         )
+
+
+def split(types: bytes) -> Iterator[tuple[int, int, int, int, tuple[int, ...]]]:
+    """Return kind, flag, name, size or type, and the other words of each type."""
+    at = 0
+    while at < len(types):
+        name, info, size = struct.unpack_from("=III", types, at)
+        kind, length = info >> 24 & 31, info & 0xFFFF
+        words = {1: 1, 3: 3, 14: 1, 17: 1, 4: 3 * length, 5: 3 * length, 15: 3 * length, ENUM64: 3 * length}
+        count = words.get(kind, 2 * length if kind in {ENUM, 13} else 0)
+        yield kind, info >> 31, name, size, struct.unpack_from(f"={count}I", types, at + 12)
+        at += 12 + 4 * count
 
 
 def of_object(path: Path) -> Btf:

@@ -1,4 +1,5 @@
-//! Fuzz targets for the text that rtrace reads, tracepoints' formats and filters, and for a ring buffer's memory.
+//! Fuzz targets for what rtrace reads: tracepoints' formats, filters, a ring buffer's memory, and the instructions of
+//! programs.
 //!
 //! ```text
 //! cargo install cargo-fuzz
@@ -10,10 +11,17 @@
 
 #![expect(dead_code, reason = "only what reads is called")]
 
+mod reads;
+
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
 #[path = "../../rust/src/layout.rs"]
 mod layout;
+
+#[path = "../../rust/src/bcc"]
+mod bcc {
+    pub(crate) mod kernel_reads;
+}
 
 #[path = "../../rust/src/kernel"]
 mod kernel {
@@ -32,6 +40,7 @@ use kernel::{
     filter::{Filter, Header, MAX_ALTERNATIVES, MAX_CONDITIONS, MAX_TEXT, Test},
     format::Format,
 };
+pub use reads::reads;
 
 /// Read a format; what comes out must hang together.
 pub fn format(text: &str) {

@@ -69,6 +69,18 @@ pub(crate) enum Error {
 }
 
 impl Error {
+    /// Say that an object has no program, map or global called `name`, and which it has.
+    pub(crate) fn no_such<'a>(
+        what: &'static str,
+        name: &str,
+        object: &str,
+        known: impl Iterator<Item = &'a String>,
+    ) -> Self {
+        let mut known: Vec<_> = known.map(String::as_str).collect();
+        known.sort_unstable();
+        Self::NoSuchMember { what, name: name.to_owned(), object: object.to_owned(), known: known.join(", ") }
+    }
+
     /// Tell a refusal of privilege apart from other failures of a system call.
     pub(crate) fn or_privilege(
         source: io::Error,

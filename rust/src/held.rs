@@ -1,5 +1,7 @@
 //! Records that wait for their reader, in memory that is bounded.
 
+use crate::sys::memory;
+
 /// What becomes of records when those that are held take all the room they may.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum WhenFull {
@@ -79,6 +81,7 @@ impl Held {
         if needed > self.bytes.capacity() {
             let wanted = needed.max(self.bytes.capacity() * 2).min(self.limit);
             self.bytes.reserve_exact(wanted - self.bytes.len());
+            memory::prefer_huge_pages(self.bytes.spare_capacity_mut());
         }
     }
 

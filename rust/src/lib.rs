@@ -7,6 +7,7 @@
 
 mod array;
 mod attach;
+mod batch;
 mod bcc;
 mod error;
 mod held;
@@ -15,10 +16,15 @@ mod kind;
 mod layout;
 mod link;
 mod load;
+mod loaded_maps;
 mod logging;
 mod map;
 mod object;
+mod perf_buffer;
+mod poll;
 mod prebuilt;
+mod program;
+mod record_buffer;
 mod ring_buffer;
 mod sections;
 mod spec;
@@ -47,7 +53,10 @@ mod _rtrace {
         format::parse_format,
     };
     #[pymodule_export]
+    use super::poll::{event_from, poll_buffers};
+    #[pymodule_export]
     use super::symbols::{
+        file_symbols::FileSymbols,
         functions::{elf_address_offset, elf_functions, elf_symbol_offset, find_executable, find_library, usdt_probes},
         kernel::KernelSymbols,
         process_symbols::ProcessSymbols,
@@ -59,7 +68,10 @@ mod _rtrace {
         link,
     };
     #[pymodule_export]
-    use super::{link::Link, map::Map, object::Object, ring_buffer::RingBuffer, spec::ObjectSpec};
+    use super::{
+        link::Link, map::Map, object::Object, perf_buffer::PerfBuffer, record_buffer::RecordBuffer,
+        ring_buffer::RingBuffer, spec::ObjectSpec,
+    };
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -92,7 +104,7 @@ mod _rtrace {
 
     /// Return the value of one of the kernel's enumerators, or ``None`` if there is no such.
     #[pyfunction]
-    fn enumerator(py: Python<'_>, name: &str) -> PyResult<Option<i64>> {
+    fn enumerator(py: Python<'_>, name: &str) -> PyResult<Option<i128>> {
         let found = py.detach(|| btf::enumerator(name));
         Ok(found.map_err(|source| Error::Btf { of: "vmlinux".into(), source })?)
     }

@@ -11,7 +11,6 @@ use std::{
     collections::{HashMap, HashSet},
     io,
     os::fd::{AsFd, AsRawFd, OwnedFd},
-    sync::{Arc, Mutex},
 };
 
 use aya_obj::{Function, Object as Elf, btf::BtfFeatures};
@@ -26,7 +25,9 @@ use crate::{
     error::Error,
     kernel::btf,
     kind::{Kind, Target, flags_of},
-    object::{Object, Program},
+    loaded_maps::LoadedMaps,
+    object::Object,
+    program::Program,
     sections::Meant,
     spec::Parsed,
     sys::bpf::{self, ProgramAttributes, SourceInfo},
@@ -60,11 +61,8 @@ pub(crate) fn load(name: &str, parsed: Parsed, programs: &HashMap<String, Option
     for (program, target) in programs {
         accepted.insert(program.clone(), loader.load_program(program, None, target.as_deref())?);
     }
-    let maps = maps
-        .into_iter()
-        .filter_map(|(map, fd)| Some((facts.get(&map)?.clone(), Arc::new(Mutex::new(Some(fd))))))
-        .map(|(facts, fd)| (facts.name.clone(), (facts, fd)))
-        .collect();
+    let maps = maps.into_iter().filter_map(|(map, fd)| Some((facts.get(&map)?.clone(), fd)));
+    let maps = LoadedMaps::new(name, maps);
     debug!(target: TARGET, "loaded `{name}`: {} programs", accepted.len());
     Ok(Object::new(name, loader, accepted, maps))
 }
@@ -170,27 +168,31 @@ impl Loader {
             .functions
             .get(&program.function_key())
             .ok_or_else(|| refused(format!("program `{name}` has no instructions")))?;
-        let function = match kernel_reads::context_of(kind.program_type).filter(|_| self.dialect) {
-            Some(context) => Cow::Owned(replace_reads(&self.object, function, context)?),
-            None => Cow::Borrowed(function),
-        };
-        let (functions, lines) = source_info(&function);
-        let attributes = ProgramAttributes {
-            name,
-            program_type: kind.program_type,
-            attach_type: kind.attach_type,
-            instructions: &function.instructions,
-            license: &program.license,
-            kernel_version: program.kernel_version.unwrap_or(0),
-            flags,
-            attach_to: attach_to.map(|target| (target.id, target.module.as_ref().map(AsFd::as_fd))),
-            source: self.btf.as_ref().map(|fd| (fd.as_fd(), &functions, &lines)),
-        };
-        let fd = match bpf::program_load(&attributes, None) {
-            Ok(fd) => fd,
-            Err(source) => {
-                let place = |log: &[String]| source_line::of_refusal(log, &function, self.elf.btf.as_ref());
-                return Err(explain_refusal(&self.object, &attributes, source, place));
+        let mut contexts = if self.dialect { kernel_reads::contexts_of(kind.program_type) } else { &[] }.iter();
+        let fd = loop {
+            let function = match contexts.next() {
+                Some(context) => Cow::Owned(replace_reads(&self.object, function, *context)?),
+                None => Cow::Borrowed(function),
+            };
+            let (functions, lines) = source_info(&function);
+            let attributes = ProgramAttributes {
+                name,
+                program_type: kind.program_type,
+                attach_type: kind.attach_type,
+                instructions: &function.instructions,
+                license: &program.license,
+                kernel_version: program.kernel_version.unwrap_or(0),
+                flags,
+                attach_to: attach_to.map(|target| (target.id, target.module.as_ref().map(AsFd::as_fd))),
+                source: self.btf.as_ref().map(|fd| (fd.as_fd(), &functions, &lines)),
+            };
+            match bpf::program_load(&attributes, None) {
+                Ok(fd) => break fd,
+                Err(source) if contexts.len() == 0 => {
+                    let place = |log: &[String]| source_line::of_refusal(log, &function, self.elf.btf.as_ref());
+                    return Err(explain_refusal(&self.object, &attributes, source, place));
+                }
+                Err(_) => {}
             }
         };
         debug!(target: TARGET, "loaded program `{name}` of `{}` as {}", self.object, kind.name);

@@ -45,6 +45,11 @@ impl Map {
         Ok(Self { facts, fd, shape })
     }
 
+    /// Return how many values a key of such a map has.
+    pub(crate) fn cpus_of(facts: &MapFacts) -> io::Result<usize> {
+        Ok(Shape::of(facts)?.cpus)
+    }
+
     /// Run `operation` on the descriptor, without the interpreter's lock.
     fn with<T: Send>(
         &self,
@@ -206,12 +211,9 @@ impl Map {
     /// Return all entries as a dict; keys and values as ``numpy.ndarray.tolist`` gives them.
     fn to_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let (keys, values) = self.snapshot(py)?;
-        let dict = PyDict::new(py);
         let (keys, values) = (keys.call_method0("tolist")?, values.call_method0("tolist")?);
-        for (key, value) in keys.try_iter()?.zip(values.try_iter()?) {
-            dict.set_item(key?, value?)?;
-        }
-        Ok(dict)
+        let pairs = py.import("builtins")?.getattr("zip")?.call1((keys, values))?;
+        Ok(py.get_type::<PyDict>().call1((pairs,))?.cast_into()?)
     }
 
     /// Return the value of `key` as a numpy scalar (an array over the CPUs, in a per-CPU map).

@@ -2,9 +2,9 @@
 
 use std::{
     collections::HashMap,
-    os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd},
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Mutex, PoisonError},
 };
 
 use aya_obj::generated::bpf_map_type;
@@ -18,41 +18,22 @@ use crate::{
     layout::Layout,
     link::Link,
     load::Loader,
+    loaded_maps::LoadedMaps,
     logging,
-    map::{Map, MapFacts},
+    map::Map,
+    perf_buffer::PerfBuffer,
+    program::{PROBES, Program},
+    record_buffer::{LossMap, RecordBuffer},
     ring_buffer::RingBuffer,
     sys::{bpf, perf::Sampling},
     warning,
 };
-
-/// A program that the verifier has accepted.
-pub(crate) struct Program {
-    name: String,
-    kind: &'static Kind,
-    target: Option<String>,
-    fd: OwnedFd,
-}
-
-impl Program {
-    pub(crate) fn new(name: &str, kind: &'static Kind, target: Option<&str>, fd: OwnedFd) -> Self {
-        Self { name: name.to_owned(), kind, target: target.map(str::to_owned), fd }
-    }
-
-    fn is_for_returns(&self) -> bool {
-        matches!(self.kind.name, "kretprobe" | "uretprobe")
-    }
-}
-
-/// The kinds that are one type of program to the kernel.
-const PROBES: [&str; 4] = ["kprobe", "kretprobe", "uprobe", "uretprobe"];
 
 /// What is gone once the object is closed.
 struct State {
     loader: Loader,
     programs: HashMap<String, Program>,
 }
-
-type LoadedMap = (MapFacts, Arc<Mutex<Option<OwnedFd>>>);
 
 /// An object in the kernel: its programs, ready to be attached, and its maps.
 ///
@@ -62,16 +43,11 @@ type LoadedMap = (MapFacts, Arc<Mutex<Option<OwnedFd>>>);
 pub(crate) struct Object {
     name: String,
     state: Mutex<Option<State>>,
-    maps: HashMap<String, LoadedMap>,
+    maps: LoadedMaps,
 }
 
 impl Object {
-    pub(crate) fn new(
-        name: &str,
-        loader: Loader,
-        programs: HashMap<String, Program>,
-        maps: HashMap<String, LoadedMap>,
-    ) -> Self {
+    pub(crate) fn new(name: &str, loader: Loader, programs: HashMap<String, Program>, maps: LoadedMaps) -> Self {
         Self { name: name.to_owned(), state: Mutex::new(Some(State { loader, programs })), maps }
     }
 
@@ -82,14 +58,12 @@ impl Object {
 
     fn with_program<T>(&self, name: &str, operation: impl FnOnce(&Program) -> Result<T, Error>) -> Result<T, Error> {
         self.with_state(|State { programs, .. }| {
-            operation(programs.get(name).ok_or_else(|| self.no_such("loaded program", name, programs.keys()))?)
+            operation(
+                programs
+                    .get(name)
+                    .ok_or_else(|| Error::no_such("loaded program", name, &self.name, programs.keys()))?,
+            )
         })
-    }
-
-    fn no_such<'a>(&self, what: &'static str, name: &str, known: impl Iterator<Item = &'a String>) -> Error {
-        let mut known: Vec<_> = known.map(String::as_str).collect();
-        known.sort_unstable();
-        Error::NoSuchMember { what, name: name.to_owned(), object: self.name.clone(), known: known.join(", ") }
     }
 
     /// Run `operation` on `program`, which must be of one of `kinds`.
@@ -152,7 +126,7 @@ impl Object {
         py.detach(|| {
             self.with_state(|State { loader, programs }| {
                 if !loader.programs().any(|known| known == name) {
-                    return Err(self.no_such("program", name, loader.programs()));
+                    return Err(Error::no_such("program", name, &self.name, loader.programs()));
                 }
                 programs.insert(name.to_owned(), loader.load_program(name, kind, target)?);
                 Ok(())
@@ -168,14 +142,12 @@ impl Object {
 
     /// Return the map called `name`.
     fn map(&self, name: &str) -> PyResult<Map> {
-        let (facts, fd) = self.maps.get(name).ok_or_else(|| self.no_such("map", name, self.maps.keys()))?;
-        Ok(Map::new(facts.clone(), Arc::clone(fd))?)
+        self.maps.get(name)
     }
 
     /// Describe what the keys, values and events of `map` are: see :meth:`ObjectSpec.types`.
     fn types<'py>(&self, py: Python<'py>, map: &str) -> PyResult<Bound<'py, PyDict>> {
-        let (facts, _) = self.maps.get(map).ok_or_else(|| self.no_such("map", map, self.maps.keys()))?;
-        facts.described.describe(py, &self.name)
+        self.maps.facts(map)?.described.describe(py, &self.name)
     }
 
     /// Start to drain the ring buffer called `map`.
@@ -196,15 +168,47 @@ impl Object {
             let known = WhenFull::NAMES.map(|(name, _)| name).join(", ");
             return Err(Error::Value(format!("when_full must be one of {known}, not {when_full:?}")).into());
         };
-        let (facts, fd) = self.maps.get(map).ok_or_else(|| self.no_such("map", map, self.maps.keys()))?;
-        if facts.map_type != bpf_map_type::BPF_MAP_TYPE_RINGBUF as u32 {
-            return Err(Error::Type(format!("map `{map}` is not a ring buffer")).into());
-        }
-        let guard = fd.lock().unwrap_or_else(PoisonError::into_inner);
-        let open = guard.as_ref().ok_or_else(|| Error::Closed(format!("object `{}`", self.name)))?;
-        let copy = open.try_clone()?;
+        let (facts, copy) = self.maps.copy(map, bpf_map_type::BPF_MAP_TYPE_RINGBUF, "ring buffer")?;
         let layout = record_bytes.map_or_else(|| facts.value.clone(), Layout::Opaque);
         Ok(RingBuffer::new(map, layout, copy, facts.max_entries as usize, (max_bytes, when_full))?)
+    }
+
+    /// Open the perf buffer called `map` (a perf event array): `pages` pages for each CPU, a power of two.
+    ///
+    /// Programs wake the reader after `wakeup_events` records of a CPU. The records have the type that the object's
+    /// BTF says, or are bytes of which `record_bytes` are taken each; :meth:`PerfBuffer.poll` needs neither.
+    /// There may be one perf buffer of a map at a time. Privilege: `CAP_PERFMON`.
+    #[pyo3(signature = (map, *, pages = 8, wakeup_events = 1, record_bytes = None))]
+    fn perf_buffer(
+        &self,
+        py: Python<'_>,
+        map: &str,
+        pages: usize,
+        wakeup_events: u32,
+        record_bytes: Option<usize>,
+    ) -> PyResult<PerfBuffer> {
+        let (facts, copy) = self.maps.copy(map, bpf_map_type::BPF_MAP_TYPE_PERF_EVENT_ARRAY, "perf event array")?;
+        let layout = record_bytes.map(Layout::Opaque).or_else(|| facts.described.event_layout());
+        Ok(py.detach(|| PerfBuffer::new(map, layout, copy, pages, wakeup_events))?)
+    }
+
+    /// Open the ring buffer called `map` for records that differ in size.
+    ///
+    /// They have the type that the object's BTF says, or are bytes of which `record_bytes` are taken each;
+    /// :meth:`RecordBuffer.poll` needs neither. Kernel: 5.8 or newer.
+    #[pyo3(signature = (map, *, record_bytes = None))]
+    fn record_buffer(&self, map: &str, record_bytes: Option<usize>) -> PyResult<RecordBuffer> {
+        let (facts, copy) = self.maps.copy(map, bpf_map_type::BPF_MAP_TYPE_RINGBUF, "ring buffer")?;
+        let typed = || Some(facts.value.clone()).filter(|layout| layout.size() > 0);
+        let layout = record_bytes.map(Layout::Opaque).or_else(|| facts.described.event_layout()).or_else(typed);
+        let losses = format!("{map}__lost");
+        let losses = if self.maps.contains(&losses) {
+            let (facts, map) = self.maps.copy(&losses, bpf_map_type::BPF_MAP_TYPE_PERCPU_ARRAY, "per-CPU array")?;
+            Some(LossMap { map, cpus: Map::cpus_of(facts)? })
+        } else {
+            None
+        };
+        Ok(RecordBuffer::new(map, layout, copy, facts.max_entries as usize, losses)?)
     }
 
     /// Attach a kprobe program to the entry of the kernel function `symbol`, `offset` bytes behind it, or to its
@@ -363,9 +367,7 @@ impl Object {
     fn close(&self, py: Python<'_>) {
         py.detach(|| {
             drop(self.state.lock().unwrap_or_else(PoisonError::into_inner).take());
-            for (_, fd) in self.maps.values() {
-                drop(fd.lock().unwrap_or_else(PoisonError::into_inner).take());
-            }
+            self.maps.close();
         });
     }
 

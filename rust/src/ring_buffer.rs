@@ -29,6 +29,11 @@ use crate::{
 /// How long the thread waits for the kernel to wake it before it looks by itself: programs wake it for many records
 /// at once only.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
+/// How long records gather before the next look, in a flood: there is always something then, and a few large batches
+/// cost much less than many small ones.
+const GATHER: Duration = Duration::from_millis(1);
+/// Size of a ring that does not fill up meanwhile.
+const ROOMY: usize = 1 << 20;
 /// How long a read blocks before it lets the interpreter look at signals.
 const SIGNAL_CHECK: Duration = Duration::from_millis(100);
 
@@ -39,6 +44,8 @@ struct State {
     /// Readable while there is something to read; made for the first who asks.
     ready: Option<OwnedFd>,
     is_ready: bool,
+    /// When records were last taken.
+    taken: Instant,
     /// The ring cannot be read any more.
     failed: bool,
     closed: bool,
@@ -76,6 +83,8 @@ impl State {
 
 struct Shared {
     state: Mutex<State>,
+    /// How long to let records gather.
+    gather: Duration,
     /// Rings when records have come, when some were taken, and at the end.
     changed: Condvar,
 }
@@ -96,13 +105,17 @@ impl Shared {
                 return;
             }
             let drained = state.drain();
+            let came = !state.held.is_empty();
             drop(state);
             self.changed.notify_all();
             if drained.is_err() {
                 // The next read finds the same, and says so.
                 return;
             }
-            event::wait_readable(ring.as_fd(), stop.as_fd(), LOOK_AGAIN);
+            if came {
+                event::wait_readable([stop.as_fd()], self.gather);
+            }
+            event::wait_readable([ring.as_fd(), stop.as_fd()], LOOK_AGAIN);
         }
     }
 }
@@ -133,8 +146,10 @@ impl RingBuffer {
             Error::Value(format!("max_bytes must hold one record of {record_size} bytes, not {max_bytes}"))
         })?;
         let ring = MappedRing::new(map.as_fd(), ring_bytes).map_err(failed)?;
-        let state = State { ring: Some(ring), held, ready: None, is_ready: false, failed: false, closed: false };
-        let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() });
+        let gather = if ring_bytes < ROOMY { Duration::ZERO } else { GATHER };
+        let taken = Instant::now().checked_sub(gather).unwrap_or_else(Instant::now);
+        let state = State { ring: Some(ring), held, ready: None, is_ready: false, taken, failed: false, closed: false };
+        let shared = Arc::new(Shared { state: Mutex::new(state), gather, changed: Condvar::new() });
         let stop = event::new().map_err(failed)?;
         let (for_thread, stop_seen) = (Arc::clone(&shared), stop.try_clone().map_err(failed)?);
         let run = move || for_thread.run(&map, &stop_seen);
@@ -145,13 +160,23 @@ impl RingBuffer {
     /// Wait until records are there, the end has come, or `until`; return what there is.
     fn take(&self, until: Option<Instant>) -> Result<Batch, Error> {
         let mut state = self.shared.lock();
+        let left = |until: Option<Instant>| {
+            until.map_or(SIGNAL_CHECK, |until| until.saturating_duration_since(Instant::now())).min(SIGNAL_CHECK)
+        };
+        // Whoever comes again at once, and may wait, waits for a batch.
+        let gather = self.shared.gather.saturating_sub(state.taken.elapsed()).min(left(until));
+        if !gather.is_zero() {
+            drop(state);
+            event::wait_readable([self.stop.as_fd()], gather);
+            state = self.shared.lock();
+        }
         let mut drained = Ok(());
         if !state.closed {
             drained = state.drain();
         }
-        let left = until.map_or(SIGNAL_CHECK, |until| until.saturating_duration_since(Instant::now()));
+        let left = left(until);
         if state.held.is_empty() && !state.closed && drained.is_ok() && !left.is_zero() {
-            let waited = self.shared.changed.wait_timeout(state, left.min(SIGNAL_CHECK));
+            let waited = self.shared.changed.wait_timeout(state, left);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
         if state.closed {
@@ -161,6 +186,7 @@ impl RingBuffer {
             drained.map_err(|source| Error::Map { operation: "read", map: self.name.clone(), source })?;
         }
         let records = state.held.take();
+        state.taken = Instant::now();
         state.tell();
         drop(state);
         self.shared.changed.notify_all();

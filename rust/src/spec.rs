@@ -98,13 +98,7 @@ impl ObjectSpec {
             edit(facts);
             return Ok(());
         }
-        Err(self.no_such("map", name, parsed.maps.keys()))
-    }
-
-    pub(crate) fn no_such<'a>(&self, what: &'static str, name: &str, known: impl Iterator<Item = &'a String>) -> Error {
-        let mut known: Vec<_> = known.map(String::as_str).collect();
-        known.sort_unstable();
-        Error::NoSuchMember { what, name: name.to_owned(), object: self.name.clone(), known: known.join(", ") }
+        Err(Error::no_such("map", name, &self.name, parsed.maps.keys()))
     }
 }
 
@@ -154,7 +148,8 @@ impl ObjectSpec {
     fn instructions<'py>(&self, py: Python<'py>, program: &str) -> PyResult<Bound<'py, PyBytes>> {
         let parsed = self.lock();
         let programs = &parsed.elf.programs;
-        let found = programs.get(program).ok_or_else(|| self.no_such("program", program, programs.keys()))?;
+        let found =
+            programs.get(program).ok_or_else(|| Error::no_such("program", program, &self.name, programs.keys()))?;
         let function = &parsed.elf.functions[&found.function_key()];
         let encode = |instruction: &bpf_insn| {
             let registers = instruction.dst_reg() | instruction.src_reg() << 4;
@@ -186,7 +181,7 @@ impl ObjectSpec {
     fn set_global(&self, name: &str, value: &Bound<'_, PyAny>) -> PyResult<()> {
         let mut parsed = self.lock();
         let Some(layout) = parsed.globals.get(name) else {
-            return Err(self.no_such("global", name, parsed.globals.keys()).into());
+            return Err(Error::no_such("global", name, &self.name, parsed.globals.keys()).into());
         };
         let bytes = bytes_of(value, layout, "global", name)?;
         let globals = HashMap::from([(name, (bytes.as_slice(), true))]);
@@ -232,7 +227,7 @@ impl ObjectSpec {
     /// have ``members``: dicts of ``name``, ``type``, ``offset`` in bits and, for a bit field, its width in ``bits``.
     fn types<'py>(&self, py: Python<'py>, map: &str) -> PyResult<Bound<'py, PyDict>> {
         let parsed = self.lock();
-        let facts = parsed.maps.get(map).ok_or_else(|| self.no_such("map", map, parsed.maps.keys()))?;
+        let facts = parsed.maps.get(map).ok_or_else(|| Error::no_such("map", map, &self.name, parsed.maps.keys()))?;
         facts.described.describe(py, &self.name)
     }
 
@@ -246,7 +241,7 @@ impl ObjectSpec {
         let parsed = self.lock().clone();
         for name in programs.keys() {
             if !parsed.elf.programs.contains_key(name) {
-                return Err(self.no_such("program", name, parsed.elf.programs.keys()).into());
+                return Err(Error::no_such("program", name, &self.name, parsed.elf.programs.keys()).into());
             }
         }
         logging::listen(py)?;

@@ -49,7 +49,7 @@ def test_the_stop_button_ends_a_live_view_and_keeps_its_result(kernel: Kernel, b
     assert "stop button" in done.displays[0]["data"]["text/html"]
     assert "stop button" not in last["text/html"]
     assert kernel_objects.left_behind(before) == {}
-    assert kernel.run("t.closed and t.result.lost == 0 and t.result.duration > 0").result == "True"
+    assert kernel.run("t.closed and t.result.duration > 0").result == "True"
     assert kernel.run("rtrace.vfsreadlat(duration=0.01).total >= 0").result == "True"
 
 
@@ -77,28 +77,14 @@ def test_a_second_press_ends_even_a_live_view_that_is_stuck(kernel: Kernel, befo
         "    def __enter__(self): return self\n"
         "    def __exit__(self, *_): pass\n"
         "    def draw(self, frames, *, ended):\n"
-        "        if ended: display('stuck')\n"
-        "        else: display('draws')\n"
+        "        display('draws, and hangs the second time')\n"
         "        while ended: time.sleep(0.05)\n"
         "with rtrace.vfsreadlat() as t: rtrace.live(t, interval=0.05, screen=Stuck())"
     )
-    pressed: list[int] = []
-
-    def at_first() -> None:
-        kernel.interrupt()
-
-    done = kernel.run(code, at_display={1: at_first, 2: lambda: press_again(kernel, pressed, done_draws=2)})
-    while not pressed:
-        done = kernel.run("1")
-    assert done.error == "KeyboardInterrupt: "
+    done = kernel.run(code, at_display={1: kernel.interrupt, 2: kernel.interrupt})
+    assert (done.status, done.error) == ("error", "KeyboardInterrupt: ")
     assert kernel_objects.left_behind(before) == {}
     assert kernel.run("t.result.total >= 0").result == "True"
-
-
-def press_again(kernel: Kernel, pressed: list[int], *, done_draws: int) -> None:
-    """Press the button once more."""
-    pressed.append(done_draws)
-    kernel.interrupt()
 
 
 def test_a_restart_during_a_live_view(kernel: Kernel, before: Survey) -> None:
@@ -116,9 +102,8 @@ def test_running_a_cell_again_lets_go_of_what_its_variable_held(kernel: Kernel, 
     once = attached(before)
     assert once > 0
     for _ in range(3):
-        again = kernel.run(cell)
-        assert again.status == "ok"
-    assert "ResourceWarning: unclosed <FunctionLatency vfs_read" in again.text
+        assert kernel.run(cell).status == "ok"
+    # The kernel frees what was closed in the background.
     deadline = time.monotonic() + kernel_objects.GRACE
     while attached(before) > once and time.monotonic() < deadline:
         time.sleep(0.02)

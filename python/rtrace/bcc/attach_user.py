@@ -6,7 +6,7 @@ import os
 import re
 
 from rtrace import _rtrace
-from rtrace.bcc import discovery, elf
+from rtrace.bcc import discovery
 from rtrace.bcc.attachments import Attachments
 from rtrace.bcc.names import raw, text
 from rtrace.errors import AttachError, TargetNotFoundError
@@ -145,13 +145,16 @@ class UserAttachments(Attachments):
     def get_user_functions_and_addresses(name: Name, sym_re: Name) -> list[tuple[bytes, int]]:
         """Return the functions that match and their addresses, as the file's own symbols have them."""
         path = resolve_path(name, -1)
-        return [(raw(function), elf.address_of_offset(path, offset)) for function, offset in functions(path, sym_re)]
+        return [(raw(function), address) for function, address in functions(path, sym_re, as_linked=True)]
 
 
-def functions(path: str, pattern: Name) -> list[tuple[str, int]]:
-    """Return the functions of a file that match from their first character, and their offsets in it."""
+def functions(path: str, pattern: Name, *, as_linked: bool = False) -> list[tuple[str, int]]:
+    """Return the functions of a file that match from their first character, and where in it they are.
+
+    With `as_linked`, the addresses that the file's own symbols have.
+    """
     matches = re.compile(text(pattern)).match
-    return [(name, offset) for name, offset in _rtrace.elf_functions(path) if matches(name)]
+    return [(name, place) for name, place in _rtrace.elf_functions(path, as_linked=as_linked) if matches(name)]
 
 
 def resolve_path(name: Name, pid: int) -> str:
@@ -182,7 +185,11 @@ def own_root(path: str, pid: int) -> str:
 def resolve_offset(path: str, sym: Name, addr: int | None, sym_off: int) -> int:
     """Return where in the file the function, or the address, is."""
     if addr is not None:
-        return elf.offset_of_address(path, addr + sym_off)
+        place = _rtrace.elf_address_offset(path, addr + sym_off)
+        if place is None:
+            message = f"attach uprobe to {addr + sym_off:#x} of `{path}`: the file has nothing there"
+            raise TargetNotFoundError(message, kind="uprobe", target=f"{path}:{addr + sym_off:#x}")
+        return place
     offset = _rtrace.elf_symbol_offset(path, text(sym))
     if offset is None:
         message = f"attach uprobe to `{text(sym)}` of `{path}`: no such function"

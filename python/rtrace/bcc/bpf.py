@@ -243,7 +243,7 @@ class BPF(  # one class with everything on it, as its users know it
 
     def perf_buffer_consume(self) -> None:
         """Call back for the events in perf buffers, without waiting."""
-        self.readers.perf.consume()
+        self.readers.perf.poll(0)
 
     def kprobe_poll(self, timeout: int = -1) -> None:
         """Poll perf buffers; the old name of :meth:`perf_buffer_poll`."""
@@ -258,7 +258,7 @@ class BPF(  # one class with everything on it, as its users know it
 
     def ring_buffer_consume(self) -> int:
         """Call back for the events in ring buffers, without waiting; return how many there were."""
-        return self.readers.ring.consume()
+        return self.readers.ring.poll(0)
 
     # The kernel, as discovery knows it.
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import select
 import warnings
 
+from rtrace import _rtrace
 from rtrace.errors import LostEventsWarning
 
 TYPE_CHECKING = False  # saves the import of typing
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
-
-    from rtrace import _rtrace
 
 
 class Reader:
@@ -27,28 +25,30 @@ class Reader:
     ) -> None:
         self.name = name
         self.buffer = buffer
+        self.callback = callback
         self.asked = lost_callback is not None
-        self._callback = callback
         self._lost_callback = lost_callback
         self._told = 0
 
-    def poll(self, timeout: float | None) -> int:
-        """Call back for what has come, waiting so many seconds for the first (None: for ever); return how many."""
-        if self._callback is None:
-            return 0
-        count = self.buffer.poll(timeout, self._callback)
-        if self._lost_callback is not None:
-            lost = self.buffer.lost
-            if lost > self._told:
-                news, self._told = lost - self._told, lost
-                self._lost_callback(news)
-        return count
+    @property
+    def lost(self) -> int:
+        """Events lost so far."""
+        return sum((self.buffer.lost or {}).values())
+
+    def tell_losses(self) -> None:
+        """Call back with the losses since the last time."""
+        if self._lost_callback is None:
+            return
+        news = self.lost - self._told
+        if news:
+            self._told += news
+            self._lost_callback(news)
 
     def close(self) -> None:
         """Close the buffer; warn of losses that nobody asked about."""
         if self.buffer.closed:
             return
-        lost = self.buffer.lost
+        lost = self.lost
         self.buffer.close()
         if lost and not self.asked:
             message = (
@@ -62,39 +62,30 @@ class Readers:
 
     def __init__(self) -> None:
         self._readers: list[Reader] = []
-
-    def __len__(self) -> int:
-        """Return how many are open."""
-        return len(self._readers)
+        # What the native side polls.
+        self._polled: list[Any] = []
 
     def append(self, reader: Reader) -> None:
-        """Poll this one too."""
+        """Poll this one too, if it has a callback."""
         self._readers.append(reader)
+        self._polled = [(each.buffer, each.callback) for each in self._readers if each.callback is not None]
 
     def remove(self, reader: Reader) -> None:
         """Poll this one no more."""
         self._readers.remove(reader)
+        self._polled = [(each.buffer, each.callback) for each in self._readers if each.callback is not None]
 
     def poll(self, milliseconds: int) -> int:
         """Call back for what has come in any of them, waiting so long for the first (below zero: for ever)."""
         timeout = None if milliseconds is None or milliseconds < 0 else milliseconds / 1000
-        if len(self._readers) == 1:
-            return self._readers[0].poll(timeout)
-        waiting = select.poll()
-        by_descriptor = {}
+        count = _rtrace.poll_buffers(self._polled, timeout)
         for reader in self._readers:
-            descriptor = reader.buffer.fileno()
-            by_descriptor[descriptor] = reader
-            waiting.register(descriptor, select.POLLIN)
-        ready = waiting.poll(None if timeout is None else milliseconds)
-        return sum(by_descriptor[descriptor].poll(0) for descriptor, _ in ready)
-
-    def consume(self) -> int:
-        """Call back for what has come in any of them, whether or not a reader would have been woken."""
-        return sum(reader.poll(0) for reader in self._readers)
+            reader.tell_losses()
+        return count
 
     def close(self) -> None:
         """Close all of them."""
+        self._polled = []
         while self._readers:
             self._readers.pop().close()
 

@@ -25,14 +25,14 @@ STYLE = """<style>
 .rtrace svg .bar { fill: var(--rtrace-bar); }
 .rtrace table { border-collapse: collapse; margin: 6px 0; color: inherit; font-size: inherit; }
 .rtrace tr { background: none; }
-.rtrace th, .rtrace td { background: none; color: inherit; padding: 2px 14px 2px 0; text-align: left; border: 0;
+.rtrace table th, .rtrace table td { background: none; color: inherit; padding: 2px 14px 2px 0; text-align: left; border: 0;
   border-bottom: 1px solid var(--rtrace-rule); font-variant-numeric: tabular-nums; white-space: pre;
   vertical-align: top; max-width: none; }
-.rtrace th { font-weight: 600; }
-.rtrace thead th { opacity: .8; }
-.rtrace .number { text-align: right; }
-.rtrace .prose td { white-space: normal; overflow-wrap: anywhere; }
-.rtrace .prose td:first-child, .rtrace .prose th { white-space: nowrap; }
+.rtrace table th { font-weight: 600; }
+.rtrace table thead th { opacity: .8; }
+.rtrace table .number { text-align: right; }
+.rtrace table.prose td { white-space: normal; overflow-wrap: anywhere; }
+.rtrace table.prose td:first-child, .rtrace table.prose th { white-space: nowrap; }
 .rtrace code { background: none; color: inherit; font-size: inherit; padding: 0; }
 .rtrace .lost { border-left: 4px solid var(--rtrace-warn); background: rgba(217, 130, 43, .15); padding: 4px 10px; }
 .rtrace .note { opacity: .8; }

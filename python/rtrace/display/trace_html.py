@@ -49,7 +49,7 @@ def events_table(trace: Trace, slices: list[slice], first_ns: int | None = None)
         lines = zip(*(column.cells for column in columns), strict=True)
         bodies.append("".join(html_page.row("td", cells, right) for cells in lines))
     between = len(trace) - sum(len(range(*rows.indices(len(trace)))) for rows in slices)
-    more = f'<tr><td colspan="{len(trace.fields)}">… {between:,} more …</td></tr>'
+    more = f'<tr><td colspan="{len(trace.fields)}" style="text-align: left">… {between:,} more …</td></tr>'
     return f'<div class="wide"><table><thead>{heads}</thead><tbody>{more.join(bodies)}</tbody></table></div>'
 
 

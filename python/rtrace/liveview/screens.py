@@ -83,7 +83,7 @@ class NotebookScreen(PlainScreen):
 
         picture = Picture(frames, "" if ended else HOW_TO_STOP["notebook"])
         if self._handle is None:
-            self._handle = display(picture, display_id=True)  # type: ignore[no-untyped-call, unused-ignore]
+            self._handle = display(picture, display_id=True)
         else:
             self._handle.update(picture)
 

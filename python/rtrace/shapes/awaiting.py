@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from rtrace.shapes.function_latency import FunctionLatency
 
 
+# Longest that a loop is left alone. Jupyter's stop button cancels the cell's task from a signal handler, which a loop
+# that waits in epoll does not notice until something wakes it (seen with ipykernel 7.4 and a plain asyncio.sleep).
+WAKE_UP = 0.1
+
+
 class RecordOwner(Owner):
     """Base of what owns a ring buffer: its records can be waited for by ``select`` and awaited."""
 
@@ -115,7 +120,9 @@ class Snapshots:
 
         if self._left == 0:
             raise StopAsyncIteration
-        await asyncio.sleep(max(0.0, self._due - time.monotonic()))
+        await asyncio.sleep(0)
+        while (left := self._due - time.monotonic()) > 0:  # noqa: ASYNC110  # see WAKE_UP
+            await asyncio.sleep(min(left, WAKE_UP))
         try:
             snapshot = self._source.snapshot(clear=True)
         except ClosedError:
@@ -126,18 +133,17 @@ class Snapshots:
 
 
 async def wait_readable(loop: asyncio.AbstractEventLoop, descriptor: int, seconds: float | None) -> None:
-    """Wait until a descriptor is readable, or so long."""
+    """Wait until a descriptor is readable, or so long, or for a moment: it is to be looked at again."""
     # One of our own for each wait: a loop keeps one callback for each descriptor, and this one cannot be closed, and
     # its number given to something else, while the loop looks at it.
     ours = os.dup(descriptor)
     woken = loop.create_future()
-    timer = None if seconds is None else loop.call_later(seconds, wake, woken)
+    timer = loop.call_later(WAKE_UP if seconds is None else min(seconds, WAKE_UP), wake, woken)
     try:
         loop.add_reader(ours, wake, woken)
         await woken
     finally:
-        if timer is not None:
-            timer.cancel()
+        timer.cancel()
         loop.remove_reader(ours)
         os.close(ours)
 

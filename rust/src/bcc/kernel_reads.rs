@@ -10,7 +10,8 @@
 //! instructions, after the last relocation and before the kernel sees them, finds the loads whose base may be a
 //! number; bit fields, arrays within structs, copies of structs and `container_of` need no rule of their own.
 //!
-//! The path: [`graph`] finds functions and blocks, [`flow`] what registers hold ([`value`], [`helpers`]), [`liveness`]
+//! The path: [`graph`] finds functions and blocks, [`flow`] what registers hold ([`state`], [`value`],
+//! [`helpers`]), [`liveness`]
 //! what is worth keeping over a call, [`frame`] room for that on the stack, and [`emit`] writes the new program. In
 //! doubt a load is replaced: `bpf_probe_read` reads any address, so a pointer taken for a number costs time only.
 //! An address that cannot be read gives 0, as with bcc. Stores through numbers are left to the verifier's refusal.
@@ -23,6 +24,7 @@ mod helpers;
 mod instruction;
 mod liveness;
 mod registers;
+mod state;
 #[cfg(test)]
 mod tests;
 mod value;
@@ -33,7 +35,7 @@ use aya_obj::{
 };
 use thiserror::Error;
 
-pub(crate) use self::flow::Context;
+pub(crate) use self::state::Context;
 use self::{emit::Read, flow::Flow, frame::Frames, graph::Graph, instruction::Instruction, liveness::Liveness};
 
 /// Why a program's reads could not be replaced.
@@ -46,7 +48,7 @@ pub(crate) enum ReadsError {
     #[error(
         "program `{program}`{}: {used} bytes of stack and {needed} more for reads of kernel memory are more than {}",
         at_line(*line),
-        flow::STACK_BYTES
+        state::STACK_BYTES
     )]
     Stack { program: String, line: Option<u32>, used: i64, needed: i64 },
 }
@@ -93,16 +95,18 @@ impl Fault {
     }
 }
 
-/// How programs of a type see their argument; `None` if their loads are not to be replaced.
-pub(crate) fn context_of(program_type: bpf_prog_type) -> Option<Context> {
-    Some(match program_type {
+/// How programs of a type see their argument; of several ways, the first that the verifier accepts is right.
+///
+/// There is none if the loads of such programs are not to be replaced.
+pub(crate) fn contexts_of(program_type: bpf_prog_type) -> &'static [Context] {
+    match program_type {
         bpf_prog_type::BPF_PROG_TYPE_KPROBE
         | bpf_prog_type::BPF_PROG_TYPE_TRACEPOINT
-        | bpf_prog_type::BPF_PROG_TYPE_RAW_TRACEPOINT => Context::Memory,
-        bpf_prog_type::BPF_PROG_TYPE_PERF_EVENT => Context::Converted,
-        bpf_prog_type::BPF_PROG_TYPE_TRACING | bpf_prog_type::BPF_PROG_TYPE_LSM => Context::Typed,
-        _ => return None,
-    })
+        | bpf_prog_type::BPF_PROG_TYPE_RAW_TRACEPOINT => &[Context::Memory],
+        bpf_prog_type::BPF_PROG_TYPE_PERF_EVENT => &[Context::Converted],
+        bpf_prog_type::BPF_PROG_TYPE_TRACING | bpf_prog_type::BPF_PROG_TYPE_LSM => &[Context::Typed, Context::Cast],
+        _ => &[],
+    }
 }
 
 /// Replace the loads of a relocated program that the verifier would refuse; return how many there were.

@@ -45,7 +45,7 @@ pub(crate) struct Request<'a> {
     /// Identifiers that follow `struct`, `union` or `enum`: only these are looked for in modules too, because looking
     /// there takes time, and most identifiers of a program are no kernel types at all.
     pub(crate) tags: HashSet<&'a str>,
-    /// Tags that the program defines itself. Kernel types point to the program's own definition.
+    /// Tags that the program defines itself. Where it follows a pointer of the kernel's to one of them, it gets there.
     pub(crate) own_tags: HashSet<&'a str>,
     /// Everything else that the program defines at file scope: typedefs, functions, variables, maps, enumerators.
     pub(crate) own_names: HashSet<&'a str>,

@@ -4,7 +4,11 @@
 //! through, a typedef gives its name to what has none. Pointers are numbers to whoever reads records, so they are not
 //! followed, and a list's node ends where it points to the next.
 //!
-//! Events have no type that the kernel knows; the dialect leaves a variable `__rtrace_event_NAME` that points to it.
+//! Events have no type that the kernel knows; wherever a program sends one, the dialect leaves a variable
+//! `__rtrace_event_NAME` that points to it.
+
+#[cfg(test)]
+mod tests;
 
 use std::{fmt, sync::Arc};
 
@@ -16,6 +20,7 @@ use pyo3::{
 use crate::{
     error::Error,
     kernel::btf::{Btf, BtfError, Member, Type, kind},
+    layout::Layout,
 };
 
 /// In front of the map's name, the variable that tells the type of its events.
@@ -38,15 +43,26 @@ impl MapTypes {
     /// Find out what `map` holds, given what it says itself of its keys and values.
     pub(crate) fn of(map: &str, definition: &aya_obj::Map, btf: Option<&Arc<Btf>>) -> Self {
         let (Some(btf), aya_obj::Map::Btf(definition)) = (btf, definition) else { return Self::default() };
-        let event = || {
-            // To the user, the dialect's maps have no appendix.
-            let name = map.strip_suffix("__map").unwrap_or(map);
-            let variable = event_variable(btf, name)?;
-            let (_, pointer) = btf.resolve(variable.size_or_type).ok()?;
-            (pointer.kind() == kind::PTR).then_some(pointer.size_or_type)
+        // To the user, the dialect's maps have no appendix.
+        let name = format!("{EVENT_PREFIX}{}", map.strip_suffix("__map").unwrap_or(map));
+        // A variable inside a function is called `FUNCTION.NAME` by clang, and `FUNCTION.NAME.2` if there are more.
+        let is_it = |found: &Type<'_>| {
+            btf.string(found.name_offset).split(|byte| *byte == b'.').any(|part| part == name.as_bytes())
         };
+        let target = |variable: Type<'_>| {
+            let (_, pointer) = btf.resolve(variable.size_or_type).ok()?;
+            let target = (pointer.kind() == kind::PTR).then_some(pointer.size_or_type)?;
+            btf.resolve(target).is_ok_and(|(_, found)| found.kind() != kind::FWD).then_some(target)
+        };
+        let event = || btf.of_kind(kind::VAR).filter(is_it).find_map(target);
         let (key, value) = (definition.def.btf_key_type_id, definition.def.btf_value_type_id);
         Self { btf: Some(Arc::clone(btf)), key, value, event: event().unwrap_or(0) }
+    }
+
+    /// Return how numpy is to read the events, where their type is known.
+    pub(crate) fn event_layout(&self) -> Option<Layout> {
+        let btf = self.btf.as_deref().filter(|_| self.event != 0)?;
+        Layout::of_type(btf, self.event).ok()
     }
 
     /// Return the descriptions for Python: a dict of `key`, `value` and `event`.
@@ -59,17 +75,6 @@ impl MapTypes {
         }
         Ok(described)
     }
-}
-
-/// Find the variable that tells the type of a map's events. It is one of a function, and clang puts the function's
-/// name in front, and a number behind all but the first: `trace_read.__rtrace_event_events.1`.
-fn event_variable<'a>(btf: &'a Btf, map: &str) -> Option<Type<'a>> {
-    let is_it = |name: &[u8]| {
-        let name = str::from_utf8(name).unwrap_or_default();
-        let (_, named) = name.split_once(EVENT_PREFIX)?;
-        (named.split('.').next() == Some(map)).then_some(())
-    };
-    btf.of_kind(kind::VAR).find(|variable| is_it(btf.string(variable.name_offset)).is_some())
 }
 
 impl fmt::Debug for MapTypes {

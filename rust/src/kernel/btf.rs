@@ -138,7 +138,7 @@ impl Type<'_> {
             if !wide {
                 return Enumerator { name_offset: self.word(index * 2), value: narrow(self.word(index * 2 + 1)) };
             }
-            let value = u64::from(self.word(index * 3 + 1)) | u64::from(self.word(index * 3 + 2)) << 32;
+            let value = u64::from(self.word(index * 3 + 1)) | (u64::from(self.word(index * 3 + 2)) << 32);
             let value = if self.kind_flag() { i128::from(value.cast_signed()) } else { i128::from(value) };
             Enumerator { name_offset: self.word(index * 3), value }
         })
@@ -258,6 +258,11 @@ impl Btf {
         self.positions.iter().enumerate().find_map(found)
     }
 
+    /// Number of this blob's own types.
+    pub(crate) fn len(&self) -> usize {
+        self.positions.len()
+    }
+
     /// All of this blob's own types, with their numbers.
     pub(crate) fn types(&self) -> impl Iterator<Item = (u32, Type<'_>)> {
         let found = |position: &u32| type_at(&self.data, *position as usize);
@@ -314,12 +319,13 @@ pub(crate) fn member(name: &str, member: &str) -> Result<Option<(usize, usize)>,
 }
 
 /// Return the value of one of the kernel's enumerators; `None` if there is no such.
-pub(crate) fn enumerator(name: &str) -> Result<Option<i64>, BtfError> {
+pub(crate) fn enumerator(name: &str) -> Result<Option<i128>, BtfError> {
     let btf = Btf::of_kernel()?;
-    let is_it = |candidate: &Enumerator| btf.string(candidate.name_offset) == name.as_bytes();
-    #[expect(clippy::cast_possible_truncation, reason = "the kernel has no enumerators past i64")]
-    let value = |of: Type<'_>| of.enumerators(of.kind_flag()).find(is_it).map(|found| found.value as i64);
-    Ok(btf.of_kind(kind::ENUM).chain(btf.of_kind(kind::ENUM64)).find_map(value))
+    let find = |of: Type<'_>| {
+        let found = of.enumerators(of.kind_flag()).find(|found| btf.string(found.name_offset) == name.as_bytes());
+        found.map(|found| found.value)
+    };
+    Ok(btf.of_kind(kind::ENUM).chain(btf.of_kind(kind::ENUM64)).find_map(find))
 }
 
 /// Return the structs that the arguments of a raw tracepoint point to, empty names for other arguments; `None` if BTF

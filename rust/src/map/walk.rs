@@ -3,7 +3,7 @@
 use std::{io, os::fd::BorrowedFd};
 
 use super::shape::{Shape, has_no_batches};
-use crate::sys::bpf;
+use crate::sys::{bpf, memory};
 
 /// The entries of a map: keys and values, one after the other.
 pub(crate) struct Entries {
@@ -38,16 +38,15 @@ impl Shape {
     }
 
     fn walk_in_batches(self, fd: BorrowedFd<'_>, delete: bool) -> io::Result<Entries> {
-        /// Entries asked for at a time at first: enough to make the system call's cost vanish.
-        const BATCH: usize = 4096;
+        /// Most memory that is asked for at once. Untouched memory costs nothing, so it may well be too much; growing
+        /// would move what is there.
+        const AT_ONCE: usize = 256 << 20;
         let (key_size, value_size) = (self.key, self.kernel_value());
-        let mut batch = BATCH.min(self.max_entries as usize).max(1);
-        let mut entries = Entries { keys: Vec::new(), values: Vec::new() };
+        let mut room = (AT_ONCE / (key_size + value_size)).min(self.max_entries as usize).max(1);
+        let mut entries = Entries { keys: memory::zeros(room * key_size), values: memory::zeros(room * value_size) };
         let mut cursor = bpf::Cursor::default();
         let mut filled = 0;
         loop {
-            entries.keys.resize((filled + batch) * key_size, 0);
-            entries.values.resize((filled + batch) * value_size, 0);
             let keys = &mut entries.keys[filled * key_size..];
             let values = &mut entries.values[filled * value_size..];
             match bpf::map_lookup_batch(fd, &mut cursor, (keys, key_size), values, delete) {
@@ -58,12 +57,17 @@ impl Shape {
                     }
                 }
                 // A hash bucket holds more entries than fit.
-                Err(error) if error.raw_os_error() == Some(libc::ENOSPC) => batch *= 2,
+                Err(error) if error.raw_os_error() == Some(libc::ENOSPC) => {}
                 Err(error) => return Err(error),
             }
+            room *= 2;
+            entries.keys.resize(room * key_size, 0);
+            entries.values.resize(room * value_size, 0);
         }
-        entries.keys.truncate(filled * key_size);
-        entries.values.truncate(filled * value_size);
+        for (bytes, size) in [(&mut entries.keys, key_size), (&mut entries.values, value_size)] {
+            bytes.truncate(filled * size);
+            bytes.shrink_to_fit();
+        }
         Ok(entries)
     }
 

@@ -17,7 +17,8 @@ use super::{
 };
 use crate::error::Error;
 
-fn refused(path: &Path, error: ElfError) -> Error {
+/// Say why a file's symbols cannot be read.
+pub(crate) fn refused(path: &Path, error: ElfError) -> Error {
     let operation = format!("read the symbols of `{}`", path.display());
     match error {
         ElfError::Read(source) => Error::or_privilege(source, operation.clone(), |source| {
@@ -90,14 +91,21 @@ pub(crate) fn find_executable(name: &str) -> Option<OsString> {
 /// List the USDT probes of a file, of all files that a process has mapped, or of one file as a process sees it.
 ///
 /// Each is a dict with ``provider``, ``name``, ``path`` and ``locations``; each of these with ``address`` (the
-/// linker's), ``offset`` (in the file), ``semaphore``, ``semaphore_offset`` (0 without one) and ``arguments``.
+/// linker's), ``offset`` (in the file), ``loaded_at`` (the process's address, ``None`` without one), ``semaphore``,
+/// ``semaphore_offset`` (0 without one) and ``arguments``.
 #[pyfunction]
 #[pyo3(signature = (path = None, pid = None))]
 pub(crate) fn usdt_probes(py: Python<'_>, path: Option<PathBuf>, pid: Option<u32>) -> PyResult<Vec<Bound<'_, PyDict>>> {
     let found = py.detach(|| match (path, process(pid)?) {
         (Some(path), None) => of_file(&path),
-        (Some(path), Some(process)) if process.shares_files() => of_file(&path),
-        (Some(path), Some(process)) => of_file(&process.within(&path)),
+        (Some(path), Some(process)) => {
+            let mut probes = of_file(&process.within(&path))?;
+            let file = process.mapping_of(&path);
+            for location in probes.iter_mut().flat_map(|probe| &mut probe.locations) {
+                location.loaded_at = file.and_then(|file| process.loaded_at(file, location.offset));
+            }
+            Ok(probes)
+        }
         (None, Some(process)) => Ok(of_process(&process)),
         (None, None) => Err(Error::Type("either a path or a process is needed".into())),
     })?;
@@ -116,7 +124,11 @@ fn of_process(process: &Process) -> Vec<Probe> {
     let files = code.filter(|mapping| known.insert((mapping.device, mapping.inode)));
     let found = files.filter_map(|mapping| {
         let elf = Elf::of_file(process.file(mapping)?).ok()?;
-        usdt::probes(&elf, &process.path_of(mapping)).ok()
+        let mut probes = usdt::probes(&elf, &process.path_of(mapping)).ok()?;
+        for location in probes.iter_mut().flat_map(|probe| &mut probe.locations) {
+            location.loaded_at = process.loaded_at(mapping, location.offset);
+        }
+        Some(probes)
     });
     found.flatten().collect()
 }
@@ -135,6 +147,7 @@ fn location_dict<'py>(py: Python<'py>, location: &Location) -> PyResult<Bound<'p
     let dict = PyDict::new(py);
     dict.set_item("address", location.address)?;
     dict.set_item("offset", location.offset)?;
+    dict.set_item("loaded_at", location.loaded_at)?;
     dict.set_item("semaphore", location.semaphore)?;
     dict.set_item("semaphore_offset", location.semaphore_offset)?;
     let mut arguments = Vec::with_capacity(location.arguments.len());

@@ -7,6 +7,7 @@
 pub(crate) mod debug_file;
 pub(crate) mod demangle;
 pub(crate) mod elf;
+pub(crate) mod file_symbols;
 pub(crate) mod files;
 pub(crate) mod find;
 pub(crate) mod functions;

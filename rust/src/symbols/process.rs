@@ -123,6 +123,11 @@ impl Process {
         Ok(true)
     }
 
+    /// Whether it is over.
+    pub(crate) fn has_ended(&self) -> bool {
+        !self.folder.join("stat").exists()
+    }
+
     /// What it has mapped, by address.
     pub(crate) fn mappings(&self) -> &[Mapping] {
         &self.mappings
@@ -134,11 +139,6 @@ impl Process {
             return path.to_owned();
         }
         PathBuf::from(format!("/proc/{}/root", self.pid)).join(path.strip_prefix("/").unwrap_or(path))
-    }
-
-    /// Whether a path means the same to both processes.
-    pub(crate) fn shares_files(&self) -> bool {
-        self.shares_files
     }
 
     /// The path by which this process can open a file that the other one has mapped.
@@ -198,6 +198,14 @@ impl Process {
             let offset = module.segments.extended_offset_of(module.table.address(name)?)?;
             self.loaded_at(&self.mappings[position], offset)
         })
+    }
+
+    /// Find the code of the file that it sees at `path`.
+    pub(crate) fn mapping_of(&self, path: &Path) -> Option<&Mapping> {
+        let facts = fs::metadata(self.within(path)).ok()?;
+        let code = || self.mappings.iter().filter(|mapping| mapping.is_executable && mapping.inode == facts.ino());
+        let named = code().find(|mapping| mapping.path == path.as_os_str().as_bytes());
+        named.or_else(|| code().find(|mapping| self.named(mapping).is_some()))
     }
 
     /// Return where the byte at `offset` of the file behind `mapping` has been mapped.

@@ -106,6 +106,12 @@ impl ProcessSymbols {
         self.pid
     }
 
+    /// Whether the process is over.
+    #[getter]
+    fn has_ended(&self) -> bool {
+        self.lock().process.has_ended()
+    }
+
     /// Find the function that holds an address.
     ///
     /// Parameters

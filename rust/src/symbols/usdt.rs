@@ -32,9 +32,12 @@ pub(crate) struct Location {
     pub(crate) address: u64,
     /// Where that is in the file.
     pub(crate) offset: u64,
+    /// Where that is in the process that was asked about.
+    pub(crate) loaded_at: Option<u64>,
     /// The linker's address of the counter of listeners; 0 if there is none.
     pub(crate) semaphore: u64,
     pub(crate) semaphore_offset: u64,
+    /// With the linker's address of the name that is part of its place.
     pub(crate) arguments: Vec<(Argument, Option<u64>)>,
 }
 
@@ -46,7 +49,7 @@ pub(crate) fn probes(elf: &Elf, path: &std::path::Path) -> Result<Vec<Probe>, El
     let mut symbols = None;
     let mut probes: Vec<Probe> = Vec::new();
     for note in notes.by_ref().filter(|note| note.owner == b"stapsdt" && note.kind == NT_STAPSDT) {
-        let (provider, name, location) = location(elf, note.description, base, &mut symbols)?;
+        let Some((provider, name, location)) = location(elf, note.description, base, &mut symbols)? else { continue };
         match probes.iter_mut().find(|probe| probe.provider == provider && probe.name == name) {
             Some(probe) => probe.locations.push(location),
             None => probes.push(Probe { provider, name, path: path.to_owned(), locations: vec![location] }),
@@ -58,12 +61,13 @@ pub(crate) fn probes(elf: &Elf, path: &std::path::Path) -> Result<Vec<Probe>, El
     Ok(probes)
 }
 
+/// Read a note; there is nothing behind the notes of code that the linker has thrown away.
 fn location(
     elf: &Elf,
     note: &[u8],
     base: Option<u64>,
     symbols: &mut Option<SymbolTable>,
-) -> Result<(String, String, Location), ElfError> {
+) -> Result<Option<(String, String, Location)>, ElfError> {
     let malformed = |what: &str| ElfError::Malformed(format!("a note of a probe {what}"));
     let size = if elf.is_64_bit { 8 } else { 4 };
     let numbers = note.get(..3 * size).ok_or_else(|| malformed("is too short"))?;
@@ -75,6 +79,9 @@ fn location(
     };
     if provider.is_empty() || name.is_empty() {
         return Err(malformed("has no name"));
+    }
+    if address == 0 {
+        return Ok(None);
     }
     let moved = base.map_or(0, |base| base.wrapping_sub(linked_base));
     let address = address.wrapping_add(moved);
@@ -95,5 +102,9 @@ fn location(
         (argument, address)
     });
     let arguments = arguments.collect();
-    Ok((provider, name, Location { address, offset: of, semaphore, semaphore_offset, arguments }))
+    Ok(Some((
+        provider,
+        name,
+        Location { address, offset: of, loaded_at: None, semaphore, semaphore_offset, arguments },
+    )))
 }

@@ -3,6 +3,7 @@
 use std::{
     io,
     os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
+    ptr,
     time::Duration,
 };
 
@@ -31,11 +32,14 @@ pub(crate) fn reset(event: BorrowedFd<'_>) {
     unsafe { libc::read(event.as_raw_fd(), count.as_mut_ptr().cast(), count.len()) };
 }
 
-/// Wait until one of two descriptors is readable, or for `timeout`. Interruptions end the wait early, no more.
-pub(crate) fn wait_readable(first: BorrowedFd<'_>, second: BorrowedFd<'_>, timeout: Duration) {
+/// Wait until one of some descriptors is readable, or for `timeout`. Interruptions end the wait early, no more.
+pub(crate) fn wait_readable<const N: usize>(any: [BorrowedFd<'_>; N], timeout: Duration) {
     let entry = |fd: BorrowedFd<'_>| libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
-    let mut descriptors = [entry(first), entry(second)];
-    let milliseconds = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
-    // SAFETY: two entries that live across the call.
-    unsafe { libc::poll(descriptors.as_mut_ptr(), 2, milliseconds) };
+    let mut descriptors = any.map(entry);
+    let timeout = libc::timespec {
+        tv_sec: libc::time_t::try_from(timeout.as_secs()).unwrap_or(libc::time_t::MAX),
+        tv_nsec: timeout.subsec_nanos().into(),
+    };
+    // SAFETY: so many entries that live across the call, and no change of signals.
+    unsafe { libc::ppoll(descriptors.as_mut_ptr(), N as libc::nfds_t, &raw const timeout, ptr::null()) };
 }

@@ -7,11 +7,15 @@
 #![expect(unsafe_code, reason = "system calls; everything above this module is safe")]
 
 pub(crate) mod bpf;
+pub(crate) mod epoll;
 pub(crate) mod event;
 pub(crate) mod file;
+pub(crate) mod memory;
 pub(crate) mod mount;
 pub(crate) mod net;
 pub(crate) mod perf;
+pub(crate) mod perf_ring;
+pub(crate) mod python;
 pub(crate) mod ring;
 
 use std::io;

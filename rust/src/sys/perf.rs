@@ -83,6 +83,41 @@ pub(crate) fn open_counter(
     open_for(&mut attr, (pid, cpu), group)
 }
 
+/// Open the end of the perf buffer of one CPU that the kernel's programs write to; tell whether it counts losses.
+pub(crate) fn open_output(cpu: u32, wakeup_events: u32) -> io::Result<(OwnedFd, bool)> {
+    /// `PERF_TYPE_SOFTWARE`, `PERF_COUNT_SW_BPF_OUTPUT`, `PERF_SAMPLE_RAW`.
+    const SOFTWARE: u32 = 1;
+    const BPF_OUTPUT: u64 = 10;
+    const SAMPLE_RAW: u64 = 1 << 10;
+    /// `PERF_FORMAT_LOST`: Linux 6.0 and newer.
+    const FORMAT_LOST: u64 = 1 << 4;
+    let mut attr = zeroed();
+    attr.type_ = SOFTWARE;
+    attr.config = BPF_OUTPUT;
+    attr.sample_type = SAMPLE_RAW;
+    attr.read_format = FORMAT_LOST;
+    attr.__bindgen_anon_1.sample_period = 1;
+    attr.__bindgen_anon_2.wakeup_events = wakeup_events;
+    let place = (-1, i32::try_from(cpu).unwrap_or(-1));
+    match open_for(&mut attr, place, -1) {
+        Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {
+            attr.read_format = 0;
+            Ok((open_for(&mut attr, place, -1)?, false))
+        }
+        result => Ok((result?, true)),
+    }
+}
+
+/// Return how many records of an event opened by [`open_output`] found no room.
+pub(crate) fn losses(event: BorrowedFd<'_>) -> io::Result<u64> {
+    // The event's count, which is of no use here, and the losses.
+    let mut values = [0_u64; 2];
+    let bytes = mem::size_of_val(&values);
+    // SAFETY: so many bytes that live across the call.
+    let read = unsafe { libc::read(event.as_raw_fd(), values.as_mut_ptr().cast(), bytes) };
+    if usize::try_from(read) == Ok(bytes) { Ok(values[1]) } else { Err(io::Error::last_os_error()) }
+}
+
 fn zeroed() -> perf_event_attr {
     // SAFETY: a plain struct of numbers, for which all zeros is a value.
     unsafe { mem::zeroed() }

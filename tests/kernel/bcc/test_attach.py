@@ -239,7 +239,7 @@ def test_python_ending_detaches_everything(reader: Reader) -> None:
     """Survived by nothing: the fixture around every test looks at the kernel afterwards."""
     code = """if True:
         from rtrace.bcc import BPF
-        b = BPF(text="BPF_HASH(h); TRACEPOINT_PROBE(syscalls, sys_enter_read) { u64 one = 1; h.increment(one); return 0; }")
+        b = BPF(text="BPF_HASH(h); TRACEPOINT_PROBE(syscalls, sys_enter_read) { h.increment(1); return 0; }")
         print(b.num_open_tracepoints(), len(b["h"]) >= 0)
     """
     del reader

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -48,7 +49,8 @@ def test_perf_buffer_calls_back_for_every_event(on_read: Callable[..., BPF], rea
         b.perf_buffer_poll()
     assert sorted(number for _, number, _ in seen) == list(range(READS))
     assert {tid for tid, _, _ in seen} == {reader.tid}
-    assert {comm for _, _, comm in seen} == {open(f"/proc/{reader.tid}/comm", "rb").read().rstrip()}
+    name = Path(f"/proc/self/task/{reader.tid}/comm").read_bytes().rstrip()
+    assert {comm for _, _, comm in seen} == {name}
     b.perf_buffer_poll(0)
     b.perf_buffer_consume()
     b.kprobe_poll(timeout=1)

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from rtrace.bcc.bpf import BPF
+
 
 class EventTable(TableBase):
     """A buffer of events that programs fill and one reader empties."""
@@ -31,11 +33,12 @@ class EventTable(TableBase):
         self._description = description
 
     def __getattr__(self, name: str) -> Any:
-        """Make ``event`` when it is first used: from then on it costs one call of C."""
+        """Make ``event`` when it is first used: it copies an event out of the buffer that a callback was told of."""
         if name != "event":
             message = f"{type(self).__name__!r} object has no attribute {name!r}"
             raise AttributeError(message)
-        self.event = self.event_type.from_address
+        event_from, kind = _rtrace.event_from, self.event_type
+        self.event = lambda data: event_from(data, kind)
         return self.event
 
     @property
@@ -54,7 +57,7 @@ class EventTable(TableBase):
         if self._reader is None:
             return 0
         self._reader.asked = True
-        return self._reader.buffer.lost
+        return self._reader.lost
 
     def read(self, timeout: float | None = None) -> NDArray[Any]:
         """Take all events that have come, as one numpy array.
@@ -75,14 +78,24 @@ class EventTable(TableBase):
         if self._reader is None:
             self._open(None)
         assert self._reader is not None  # noqa: S101  # just opened
-        return self._reader.buffer.read(timeout)
+        return self._batch(timeout)
 
     def _open(self, callback: Callable[..., Any] | None) -> None:
+        raise NotImplementedError
+
+    def _batch(self, timeout: float | None) -> NDArray[Any]:
         raise NotImplementedError
 
 
 class PerfEventArray(EventTable, DescriptorArray):
     """A perf buffer (``BPF_PERF_OUTPUT``), or counters that programs read (``BPF_PERF_ARRAY``)."""
+
+    _buffer: _rtrace.PerfBuffer | None = None
+
+    def __init__(self, bpf: BPF, native: _rtrace.Map, key: Any, leaf: Any, name: str) -> None:
+        super().__init__(bpf, native, key, leaf, name)
+        # As many as there are CPUs, unless the program says otherwise.
+        self.max_entries = self.max_entries or native.cpus
 
     def open_perf_buffer(
         self,
@@ -120,9 +133,14 @@ class PerfEventArray(EventTable, DescriptorArray):
         if self._reader is not None:
             self.bpf.readers.perf.remove(self._reader)
             self._reader.close()
-        buffer = self.bpf.native.perf_buffer(self._map.name, pages=pages, wakeup_events=wakeup_events)
-        self._reader = Reader(self._map.name, buffer, callback, lost_callback)
+        name = self._map.name
+        self._buffer = self.bpf.native.perf_buffer(name, pages=pages, wakeup_events=wakeup_events)
+        self._reader = Reader(name, self._buffer, callback, lost_callback)
         self.bpf.readers.perf.append(self._reader)
+
+    def _batch(self, timeout: float | None) -> NDArray[Any]:
+        assert self._buffer is not None  # noqa: S101  # only called with the buffer open
+        return self._buffer.read(timeout)[1]
 
     def open_perf_event(self, typ: int, config: int, pid: int = -1) -> None:
         """Open a counter on every online CPU, for programs to read by ``perf_read``.
@@ -147,6 +165,8 @@ class PerfEventArray(EventTable, DescriptorArray):
 class RingBuf(EventTable):
     """A ring buffer (``BPF_RINGBUF_OUTPUT``)."""
 
+    _buffer: _rtrace.RecordBuffer | None = None
+
     def open_ring_buffer(self, callback: Callable[[Any, int, int], Any], ctx: Any = None) -> None:
         """Call back for every event, from :meth:`BPF.ring_buffer_poll`.
 
@@ -165,8 +185,13 @@ class RingBuf(EventTable):
         if self._reader is not None:
             self.bpf.readers.ring.remove(self._reader)
             self._reader.close()
-        self._reader = Reader(self._map.name, self.bpf.native.record_buffer(self._map.name), callback, None)
+        self._buffer = self.bpf.native.record_buffer(self._map.name)
+        self._reader = Reader(self._map.name, self._buffer, callback, None)
         self.bpf.readers.ring.append(self._reader)
+
+    def _batch(self, timeout: float | None) -> NDArray[Any]:
+        assert self._buffer is not None  # noqa: S101  # only called with the buffer open
+        return self._buffer.read(timeout)
 
     def __len__(self) -> int:
         """Return 0: a ring buffer has no keys."""

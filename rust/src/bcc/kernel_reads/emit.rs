@@ -2,12 +2,12 @@
 
 use super::{
     Fault, What,
-    flow::State,
     graph::{Graph, instructions, target},
     helpers::PROBE_READ,
     instruction::{FRAME, Flow, Instruction, code},
     liveness::Liveness,
     registers::Registers,
+    state::State,
     value::Kinds,
 };
 

@@ -3,10 +3,10 @@
 use super::{
     Fault, What,
     emit::Read,
-    flow::{SLOT_BYTES, STACK_BYTES, State},
     graph::Graph,
     instruction::{Instruction, code},
     liveness::Liveness,
+    state::{SLOT_BYTES, STACK_BYTES, State},
     value::Kinds,
 };
 

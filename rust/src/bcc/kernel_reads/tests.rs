@@ -10,5 +10,6 @@
 mod assembler;
 mod cases;
 mod generator;
+mod growth;
 mod interpreter;
 mod properties;

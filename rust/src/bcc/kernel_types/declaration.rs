@@ -26,8 +26,6 @@ impl Writer<'_> {
             match found.kind() {
                 kind::CONST => qualify(&mut qualifiers, "const "),
                 kind::VOLATILE => qualify(&mut qualifiers, "volatile "),
-                // Of pointers only, and of no use to programs.
-                kind::RESTRICT | kind::TYPE_TAG => {}
                 kind::TYPEDEF if self.is_base(id)? => {
                     let name = clean(self.sources.name(id)?);
                     return Ok(join(&qualifiers, &name, &declarator));
@@ -37,18 +35,16 @@ impl Writer<'_> {
                     let name = self.typedef_name(id)?;
                     return Ok(join(&qualifiers, &name, &declarator));
                 }
-                kind::TYPEDEF => {}
+                // The qualifier is of pointers only, and of no use to programs.
+                kind::TYPEDEF | kind::RESTRICT | kind::TYPE_TAG => {}
                 kind::PTR => {
                     declarator = format!("*{}{declarator}", std::mem::take(&mut qualifiers));
-                    if need == Need::Complete {
-                        need = Need::Name;
-                    }
+                    need = need.behind_pointer();
                 }
                 kind::ARRAY => {
                     let (element, count) = found.array();
                     declarator = format!("{}[{count}]", grouped(declarator));
-                    // C wants to know the elements even behind a pointer.
-                    need = Need::Complete;
+                    need = need.of_elements();
                     id = self.sources.refer(id, element);
                     continue;
                 }
@@ -159,16 +155,22 @@ fn natural(size: u32) -> u32 {
 
 fn integer(name: &[u8], found: &Type<'_>) -> Base {
     let size = found.size_or_type;
-    let (expected, kept) = match name {
-        b"char" | b"signed char" | b"unsigned char" | b"_Bool" => (1, name),
-        b"short int" | b"short unsigned int" | b"short" | b"unsigned short" => (2, name),
-        b"int" | b"unsigned int" => (4, name),
-        b"long int" | b"long unsigned int" | b"long" | b"unsigned long" => (8, name),
-        b"long long int" | b"long long unsigned int" | b"long long" | b"unsigned long long" => (8, name),
-        _ => (0, name),
+    let usual = match name {
+        b"char" | b"signed char" | b"unsigned char" | b"_Bool" => 1,
+        b"short int" | b"short unsigned int" | b"short" | b"unsigned short" => 2,
+        b"int" | b"unsigned int" => 4,
+        b"long int"
+        | b"long unsigned int"
+        | b"long"
+        | b"unsigned long"
+        | b"long long int"
+        | b"long long unsigned int"
+        | b"long long"
+        | b"unsigned long long" => 8,
+        _ => 0,
     };
-    if size == expected && found.is_bool() == (name == b"_Bool") {
-        return Base::Name(String::from_utf8_lossy(kept).into_owned());
+    if size == usual && found.is_bool() == (name == b"_Bool") {
+        return Base::Name(String::from_utf8_lossy(name).into_owned());
     }
     if found.is_bool() && size == 1 { Base::Name("_Bool".into()) } else { of_size(size, found.is_signed()) }
 }

@@ -15,7 +15,7 @@ impl Writer<'_> {
         let mut body = String::from("{\n");
         for enumerator in found.enumerators(signed) {
             let name = clean(self.sources.string(id, enumerator.name_offset));
-            let name = self.fresh(name);
+            let name = self.fresh(&name);
             let _ = writeln!(body, "{name} = {},", literal(enumerator.value));
         }
         body.push('}');

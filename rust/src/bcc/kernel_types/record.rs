@@ -19,6 +19,7 @@ const MAX_BIT_FIELD_GAP: u64 = 64;
 impl Writer<'_> {
     /// Return the braces of a struct or union; with `packed`, such that it can be at any address.
     pub(super) fn body(&mut self, id: Id, found: &Type<'_>, packed: bool) -> Result<String, BtfError> {
+        self.enter()?;
         let is_union = found.kind() == kind::UNION;
         let size = u64::from(found.size_or_type) * 8;
         let mut body = String::from("{\n");
@@ -57,6 +58,7 @@ impl Writer<'_> {
             pad(&mut body, end, size);
         }
         body.push('}');
+        self.leave();
         Ok(body)
     }
 
@@ -81,16 +83,13 @@ impl Writer<'_> {
             let _ = writeln!(body, "{} {inner};", super::writer::keyword(&record));
             return Ok(Some(width));
         }
-        let followed = str::from_utf8(name).is_ok_and(|name| self.request.identifiers.contains(name));
+        let walked = str::from_utf8(name).is_ok_and(|name| self.request.identifiers.contains(name));
         let mut declarator = clean(name);
         if member.bits != 0 {
             let _ = write!(declarator, ": {}", member.bits);
         }
-        if followed {
-            self.require(type_id, Need::Complete)?;
-            self.follow_pointer(type_id)?;
-        }
-        let declaration = self.declaration(type_id, declarator, Need::Complete)?;
+        let need = if walked { Need::Walked } else { Need::Complete };
+        let declaration = self.declaration(type_id, declarator, need)?;
         let attribute = if loose { " __attribute__((packed))" } else { "" };
         let _ = writeln!(body, "{declaration}{attribute};");
         Ok(Some(width))

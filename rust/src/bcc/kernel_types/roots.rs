@@ -36,9 +36,9 @@ impl<'a> Roots<'a> {
         for (id, found) in sources.types() {
             let kind = found.kind();
             if matches!(kind, kind::ENUM | kind::ENUM64) {
-                let named = |offset| names.get(sources.tail(id, offset));
+                let meant = |offset| names.get(sources.tail(id, offset));
                 let mut offsets = found.enumerators(false).map(|enumerator| enumerator.name_offset);
-                if offsets.any(|offset| named(offset).is_some_and(|name| !request.own_names.contains(name))) {
+                if offsets.any(|offset| meant(offset).is_some_and(|name| !request.own_names.contains(name))) {
                     roots.enumerations.insert(id);
                 }
             }
@@ -74,25 +74,27 @@ impl<'a> Roots<'a> {
     /// Return those of the tags that a module's own types define.
     pub(super) fn tags_of(module: &Btf, tags: &HashSet<&'a str>) -> HashSet<&'a str> {
         let names = Names::new(tags);
-        let defines = |found: &Type<'_>| found.kind() != kind::FWD && is_tagged(found);
-        let defined = module.types().filter(|(_, found)| defines(found));
-        defined.filter_map(|(_, found)| names.get(module.tail(found.name_offset))).collect()
+        module
+            .types()
+            .filter(|(_, found)| is_definition(found))
+            .filter_map(|(_, found)| names.get(module.tail(found.name_offset)))
+            .collect()
     }
 
     /// Find the definitions of tags that are only declared where they were met.
     pub(super) fn definitions(sources: &Sources, tags: &HashSet<&str>) -> Vec<Id> {
         let names = Names::new(tags);
         let mut found_tags = HashSet::new();
-        let named = |(id, found): (Id, Type<'_>)| {
+        let undefined = |(id, found): (Id, Type<'_>)| {
             let defines = is_record(&found) && found.len() > 0;
             let name = defines.then(|| names.get(sources.tail(id, found.name_offset))).flatten()?;
             found_tags.insert(name).then_some(id)
         };
-        sources.types().filter_map(named).collect()
+        sources.types().filter_map(undefined).collect()
     }
 }
 
-fn is_tagged(found: &Type<'_>) -> bool {
+fn is_definition(found: &Type<'_>) -> bool {
     is_record(found) || matches!(found.kind(), kind::ENUM | kind::ENUM64)
 }
 

@@ -36,6 +36,11 @@ impl Sources {
         self.all.push(Arc::new(module));
     }
 
+    /// Number of types.
+    pub(super) fn len(&self) -> usize {
+        self.all.iter().map(|btf| btf.len()).sum()
+    }
+
     /// Every type of every source.
     pub(super) fn types(&self) -> impl Iterator<Item = (Id, Type<'_>)> {
         (0..)

@@ -1,6 +1,9 @@
 //! What is written, in which order, and under which name.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    fmt::Write as _,
+};
 
 use super::{
     Request,
@@ -12,18 +15,37 @@ use crate::kernel::btf::{BtfError, Type, kind};
 /// Nested deeper, BTF is corrupt: types contain themselves.
 const MAX_DEPTH: usize = 100;
 
-/// More members and declarators, BTF is corrupt: the whole kernel has fewer.
-const MAX_STEPS: usize = 20_000_000;
+/// For more steps than this for each type there is, BTF is corrupt: all of the kernel takes less than ten.
+const MAX_STEPS: usize = 100;
+const FREE_STEPS: usize = 10_000;
 
 /// How much of a type has to be known where it is used.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Need {
     /// Its members: it is contained by value.
     Complete,
+    /// Its members, and if it is a pointer, those of what it points to: the program names the member.
+    Walked,
     /// That it exists: something points to it.
     Name,
     /// Its members too, though not before they are used: the program follows the pointer.
     Followed,
+}
+
+impl Need {
+    pub(super) fn is_complete(self) -> bool {
+        matches!(self, Self::Complete | Self::Walked)
+    }
+
+    /// What is needed of the type that a pointer points to.
+    pub(super) fn behind_pointer(self) -> Self {
+        if matches!(self, Self::Walked | Self::Followed) { Self::Followed } else { Self::Name }
+    }
+
+    /// What is needed of the elements of an array: C wants to know them even behind a pointer.
+    pub(super) fn of_elements(self) -> Self {
+        if matches!(self, Self::Walked | Self::Followed) { Self::Walked } else { Self::Complete }
+    }
 }
 
 /// A tag in use.
@@ -56,6 +78,7 @@ pub(super) struct Writer<'a> {
     renamed: HashMap<Id, String>,
     depth: usize,
     steps: usize,
+    max_steps: usize,
 }
 
 impl<'a> Writer<'a> {
@@ -75,6 +98,7 @@ impl<'a> Writer<'a> {
             renamed: HashMap::new(),
             depth: 0,
             steps: 0,
+            max_steps: FREE_STEPS + sources.len() * MAX_STEPS,
         }
     }
 
@@ -105,8 +129,10 @@ impl<'a> Writer<'a> {
 
     fn follow(&mut self) -> Result<(), BtfError> {
         loop {
-            while let Some(id) = self.followed.pop() {
-                self.define(id)?;
+            while !self.followed.is_empty() {
+                for id in std::mem::take(&mut self.followed) {
+                    self.define(id)?;
+                }
             }
             if self.undefined.is_empty() {
                 return Ok(());
@@ -140,7 +166,7 @@ impl<'a> Writer<'a> {
 
     pub(super) fn count(&mut self) -> Result<(), BtfError> {
         self.steps += 1;
-        if self.steps > MAX_STEPS { Err(BtfError::Endless) } else { Ok(()) }
+        if self.steps > self.max_steps { Err(BtfError::Endless) } else { Ok(()) }
     }
 
     pub(super) fn leave(&mut self) {
@@ -156,13 +182,11 @@ impl<'a> Writer<'a> {
             let found = self.sources.get(id)?;
             match found.kind() {
                 kind::TYPEDEF => self.typedef(id, &found)?,
-                kind::PTR if need == Need::Complete => return Ok(()),
-                kind::PTR | kind::CONST | kind::VOLATILE | kind::RESTRICT | kind::TYPE_TAG => {}
+                kind::PTR => need = need.behind_pointer(),
+                kind::CONST | kind::VOLATILE | kind::RESTRICT | kind::TYPE_TAG => {}
                 kind::ARRAY => {
                     id = self.sources.refer(id, found.array().0);
-                    if need == Need::Name {
-                        need = Need::Complete;
-                    }
+                    need = need.of_elements();
                     continue;
                 }
                 kind::STRUCT | kind::UNION | kind::FWD | kind::ENUM | kind::ENUM64 if found.name_offset != 0 => {
@@ -177,37 +201,20 @@ impl<'a> Writer<'a> {
         Err(BtfError::Endless)
     }
 
-    /// Have the type behind a pointer, or an array of them, written.
-    pub(super) fn follow_pointer(&mut self, id: Id) -> Result<(), BtfError> {
-        let mut at = id;
-        for _ in 0..MAX_DEPTH {
-            if at.is_void() {
-                return Ok(());
-            }
-            let (resolved, found) = self.sources.resolve(at)?;
-            at = match found.kind() {
-                kind::ARRAY => self.sources.refer(resolved, found.array().0),
-                kind::PTR => return self.require(at, Need::Followed),
-                _ => return Ok(()),
-            };
-        }
-        Err(BtfError::Endless)
-    }
-
     /// Return how a type with a tag is referred to, as `struct file`, and have it written as far as it is needed.
     pub(super) fn tagged(&mut self, id: Id, found: &Type<'_>, need: Need) -> Result<String, BtfError> {
         let keyword = keyword(found);
         let original = clean(self.sources.name(id)?);
         let own = self.request.own_tags.contains(original.as_str());
-        if own && (need != Need::Complete || found.kind() == kind::FWD) {
-            // A pointer to the program's own type.
+        if own && need == Need::Followed {
+            // To the program this is its own type. Where it does not look, the tag may as well be of another kind.
             self.declare(keyword, &original);
             return Ok(format!("{keyword} {original}"));
         }
         let tag = self.tag(id)?;
         match found.kind() {
             kind::ENUM | kind::ENUM64 => self.define(id)?,
-            _ if need == Need::Complete => self.define(id)?,
+            _ if need.is_complete() => self.define(id)?,
             kind => {
                 self.declare(keyword, &tag);
                 let definition = self.tags.get(&original).and_then(|owner| owner.definition);
@@ -223,7 +230,7 @@ impl<'a> Writer<'a> {
 
     fn declare(&mut self, keyword: &str, tag: &str) {
         if keyword != "enum" && self.declared.insert(format!("{keyword} {tag}")) {
-            self.declarations += &format!("{keyword} {tag};\n");
+            let _ = writeln!(self.declarations, "{keyword} {tag};");
         }
     }
 
@@ -238,10 +245,10 @@ impl<'a> Writer<'a> {
         let keyword = keyword(&found);
         if is_record(&found) {
             let body = self.body(id, &found, false)?;
-            self.text += &format!("{keyword}{name} {body};\n");
+            let _ = writeln!(self.text, "{keyword}{name} {body};");
         } else if found.len() > 0 {
             let body = self.enumerators(id, &found);
-            self.text += &format!("{keyword}{name} {body};\n");
+            let _ = writeln!(self.text, "{keyword}{name} {body};");
         }
         self.leave();
         Ok(())
@@ -256,7 +263,7 @@ impl<'a> Writer<'a> {
         let name = self.typedef_name(id)?;
         let target = self.sources.refer(id, found.size_or_type);
         let declaration = self.declaration(target, name, Need::Name)?;
-        self.text += &format!("typedef {declaration};\n");
+        let _ = writeln!(self.text, "typedef {declaration};");
         self.leave();
         Ok(())
     }
@@ -283,14 +290,14 @@ impl<'a> Writer<'a> {
             return Ok(name.clone());
         }
         let name = clean(self.sources.name(id)?);
-        let name = self.fresh(name);
+        let name = self.fresh(&name);
         self.renamed.insert(id, name.clone());
         Ok(name)
     }
 
     /// Return a name that nothing else at file scope has: a second one gets `___2` and so on, as flavours in CO-RE do.
-    pub(super) fn fresh(&mut self, name: String) -> String {
-        let mut fresh = name.clone();
+    pub(super) fn fresh(&mut self, name: &str) -> String {
+        let mut fresh = name.to_owned();
         let mut count = 1;
         while self.request.own_names.contains(fresh.as_str()) || !self.taken.insert(fresh.clone()) {
             count += 1;

@@ -3,8 +3,6 @@
 //! What each register holds is followed from line to line but not along jumps, so a program is right on some of its
 //! ways and wrong on others; the machine stops where the verifier would have refused.
 
-use std::fmt::Write as _;
-
 /// Numbers without chance: the same seed gives the same ones everywhere.
 pub(super) struct Random(u64);
 
@@ -50,6 +48,8 @@ struct Writer {
     function: usize,
     functions: usize,
     blocks: u64,
+    /// How far down the frame goes.
+    depth: u64,
 }
 
 /// Write a program.
@@ -64,6 +64,7 @@ pub(super) fn program(seed: u64) -> String {
         function: 0,
         functions,
         blocks: 0,
+        depth: 0,
     };
     for function in 0..functions {
         writer.function = function;
@@ -99,6 +100,7 @@ impl Writer {
         self.registers = [Holds::Nothing; 10];
         self.slots = [Holds::Nothing; 8];
         self.blocks = 2 + self.random.below(5);
+        self.depth = 72 + 8 * self.random.below(56);
         if self.function == 0 {
             self.registers[1] = Holds::Context;
             self.line("r6 = r1");
@@ -114,6 +116,7 @@ impl Writer {
             self.registers[1] = Holds::Address;
             self.registers[2] = Holds::Frame;
             self.registers[3] = Holds::Number;
+            self.registers[4] = Holds::Value;
         }
         for block in 0..self.blocks {
             let label = format!("label{}_{block}:", self.function);
@@ -146,9 +149,10 @@ impl Writer {
     }
 
     fn look_up(&mut self) {
-        self.line("*(u32 *)(r10 - 72) = 1");
+        let depth = self.depth;
+        self.line(&format!("*(u32 *)(r10 - {depth}) = 1"));
         self.line("r2 = r10");
-        self.line("r2 += -72");
+        self.line(&format!("r2 += -{depth}"));
         self.line("r1 = map 7 ll");
         self.line("call 1");
         self.called(Holds::Value);
@@ -161,7 +165,7 @@ impl Writer {
 
     fn operation(&mut self) {
         let to = self.any();
-        match self.random.below(20) {
+        match self.random.below(22) {
             0..=5 => self.load_from_kernel(to),
             6 => {
                 if let Some(context) = self.holding(Holds::Context) {
@@ -213,7 +217,34 @@ impl Writer {
                     self.set(to, Holds::Frame);
                 }
             },
+            18 => self.store_to_frame(),
+            19 => {
+                let depth = self.depth;
+                if let Some(number) = self.holding(Holds::Number) {
+                    self.line(&format!("*(u64 *)(r10 - {depth}) = r{number}"));
+                    self.load_from_kernel(to);
+                    self.line(&format!("r{number} = *(u64 *)(r10 - {depth})"));
+                    self.set(number, Holds::Number);
+                }
+            }
             _ => self.call(),
+        }
+    }
+
+    /// Write through a pointer into a frame: this function's, or one that it was given.
+    fn store_to_frame(&mut self) {
+        let size = self.random.one_of(&["u64", "u32", "u8"]);
+        if let (Some(frame), Some(number)) = (self.holding(Holds::Frame), self.holding(Holds::Number)) {
+            self.line(&format!("*({size} *)(r{frame} + 0) = r{number}"));
+        }
+    }
+
+    /// Read into a register that no call needs.
+    fn load_beside(&mut self, from: u8) {
+        if self.random.below(2) == 0 {
+            let to = self.random.one_of(&[0, 0, 6, 9]);
+            self.line(&format!("r{to} = *(u64 *)(r{from} + 8)"));
+            self.set(to, Holds::Address);
         }
     }
 
@@ -266,10 +297,14 @@ impl Writer {
         self.line("r1 = r10");
         self.line(&format!("r1 += -{}", 8 * (slot + 1)));
         self.line("r2 = 16");
+        if let Some(address) = self.holding(Holds::Address).filter(|register| *register > 2) {
+            self.load_beside(address);
+        }
         self.line("call 16");
         self.called(Holds::Number);
+        // As good as any address.
         for slot in [slot - 1, slot] {
-            self.slots[slot] = Holds::Number;
+            self.slots[slot] = Holds::Address;
         }
     }
 
@@ -279,14 +314,22 @@ impl Writer {
             return;
         }
         let callee = later + self.random.below((self.functions - later) as u64) as usize;
-        let (Some(address), Some(number)) = (self.holding(Holds::Address), self.holding(Holds::Number)) else { return };
-        let mut lines = String::new();
-        let _ = writeln!(lines, "r4 = r{address}\nr5 = r{number}\nr1 = r4\nr3 = r5\nr2 = r10\nr2 += -40");
-        self.text += &lines;
+        let arguments = [Holds::Address, Holds::Number, Holds::Value].map(|wanted| self.holding(wanted));
+        let [Some(address), Some(number), Some(value)] = arguments else { return };
+        // By way of the stack, as they may be in each other's places.
+        for (slot, register) in [(2, address), (3, number), (4, value)] {
+            self.line(&format!("*(u64 *)(r10 - {}) = r{register}", 8 * slot));
+        }
+        for (slot, register) in [(2, 1), (3, 3), (4, 4)] {
+            self.line(&format!("r{register} = *(u64 *)(r10 - {})", 8 * slot));
+        }
+        self.line("r2 = r10");
+        self.line("r2 += -40");
+        self.load_beside(1);
         self.line(&format!("call function{callee}"));
         self.called(Holds::Number);
         for slot in 1..5 {
-            self.slots[slot] = if self.slots[slot] == Holds::Nothing { Holds::Nothing } else { Holds::Number };
+            self.slots[slot] = if self.slots[slot] == Holds::Nothing { Holds::Nothing } else { Holds::Address };
         }
     }
 }

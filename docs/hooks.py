@@ -1,0 +1,31 @@
+"""What MkDocs asks of us while it builds: the tools' own help, so that no page repeats it."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import re
+from typing import Any
+
+HELP = re.compile(r"^<!-- help of (\S+) -->$", re.MULTILINE)
+
+
+def help_of(tool: str) -> str:
+    """Return what ``rtrace TOOL --help`` prints, 80 columns wide."""
+    from rtrace.cli.main import main  # noqa: PLC0415  # once the environment is set
+
+    os.environ["COLUMNS"] = "80"
+    os.environ["NO_COLOR"] = "1"
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said), contextlib.suppress(SystemExit):
+        main([tool, "--help"])
+    if not said.getvalue().startswith("usage: "):
+        message = f"`rtrace {tool} --help` prints no usage"
+        raise ValueError(message)
+    return said.getvalue()
+
+
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """Put a tool's help where a page asks for it."""
+    return HELP.sub(lambda asked: f"```text\n{help_of(asked[1])}```", markdown)

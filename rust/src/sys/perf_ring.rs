@@ -1,0 +1,126 @@
+//! The memory of one CPU's perf buffer, mapped.
+//!
+//! Layout (`include/uapi/linux/perf_event.h`): a page with positions, then a power of two of pages with records, which
+//! wrap around. A record is a header (type, flags, length) and its bytes; those of programs begin with their length.
+
+use std::{
+    io,
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
+    ptr::{self, NonNull},
+    sync::atomic::{AtomicU64, Ordering, fence},
+};
+
+use super::perf;
+
+/// Positions of `data_head` and `data_tail` in `struct perf_event_mmap_page`.
+const HEAD: usize = 1024;
+const TAIL: usize = 1032;
+const HEADER: u64 = 8;
+/// `PERF_RECORD_LOST` and `PERF_RECORD_SAMPLE`.
+const LOST: u32 = 2;
+const SAMPLE: u32 = 9;
+
+/// The mapped perf buffer of one CPU.
+pub(crate) struct PerfRing {
+    event: OwnedFd,
+    start: NonNull<u8>,
+    /// Bytes of records, a power of two.
+    size: usize,
+    page: usize,
+    /// Records that the kernel said were lost.
+    told: u64,
+    counts_losses: bool,
+}
+
+// SAFETY: shared memory whose positions are atomics; `drain` takes `&mut self`.
+unsafe impl Send for PerfRing {}
+
+impl PerfRing {
+    /// Make the buffer of a CPU, of so many pages (a power of two).
+    pub(crate) fn new(cpu: u32, pages: usize, wakeup_events: u32) -> io::Result<Self> {
+        let (event, counts_losses) = perf::open_output(cpu, wakeup_events)?;
+        // SAFETY: has no preconditions.
+        let page = usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(4096);
+        let size = pages * page;
+        let protection = libc::PROT_READ | libc::PROT_WRITE;
+        // SAFETY: a new mapping wherever the kernel likes.
+        let start =
+            unsafe { libc::mmap(ptr::null_mut(), page + size, protection, libc::MAP_SHARED, event.as_raw_fd(), 0) };
+        if start == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        let start = NonNull::new(start.cast()).ok_or_else(|| io::Error::from_raw_os_error(libc::EFAULT))?;
+        Ok(Self { event, start, size, page, told: 0, counts_losses })
+    }
+
+    fn position(&self, at: usize) -> &AtomicU64 {
+        // SAFETY: an aligned word in the first page, written by kernel and reader as a whole.
+        unsafe { self.start.add(at).cast::<AtomicU64>().as_ref() }
+    }
+
+    /// Copy `into.len()` bytes from a position; they wrap around at the end.
+    fn copy(&self, position: u64, into: &mut [u8]) {
+        let at = usize::try_from(position & (self.size as u64 - 1)).unwrap_or(0);
+        let first = into.len().min(self.size - at);
+        // SAFETY: both parts lie inside the mapping, and the kernel does not write to them: they were written, and are
+        // not given back yet. Nobody is given more than `size` bytes.
+        unsafe {
+            let records = self.start.add(self.page);
+            ptr::copy_nonoverlapping(records.add(at).as_ptr(), into.as_mut_ptr(), first);
+            ptr::copy_nonoverlapping(records.as_ptr(), into.as_mut_ptr().add(first), into.len() - first);
+        }
+    }
+
+    fn number<const BYTES: usize>(&self, position: u64) -> [u8; BYTES] {
+        let mut bytes = [0; BYTES];
+        self.copy(position, &mut bytes);
+        bytes
+    }
+
+    /// Hand every record that is there to `take`: how many bytes it has, and a function that copies them.
+    ///
+    /// Only what was written when it began is looked at, so that it ends however fast programs write.
+    pub(crate) fn drain(&mut self, mut take: impl FnMut(usize, &dyn Fn(&mut [u8]))) {
+        let mut at = self.position(TAIL).load(Ordering::Relaxed);
+        let head = self.position(HEAD).load(Ordering::Relaxed);
+        fence(Ordering::Acquire);
+        while at < head {
+            let kind = u32::from_ne_bytes(self.number(at));
+            let length = u64::from(u16::from_ne_bytes(self.number(at + 6)));
+            // The kernel writes nothing shorter or longer; whoever does must not make this run for ever.
+            if length < HEADER || length > head - at || length > self.size as u64 {
+                at = head;
+                break;
+            }
+            let body = at + HEADER;
+            match kind {
+                SAMPLE if length >= HEADER + 4 => {
+                    let bytes = u64::from(u32::from_ne_bytes(self.number(body)));
+                    let bytes = usize::try_from(bytes.min(length - HEADER - 4)).unwrap_or(0);
+                    take(bytes, &|into| self.copy(body + 4, into));
+                }
+                LOST if length >= HEADER + 16 => self.told += u64::from_ne_bytes(self.number(body + 8)),
+                _ => {}
+            }
+            at += length;
+        }
+        self.position(TAIL).store(at, Ordering::Release);
+    }
+
+    /// Return how many records found no room; where the kernel does not count (before Linux 6.0), those that it has
+    /// told of: it does when there is room again.
+    pub(crate) fn lost(&self) -> u64 {
+        if self.counts_losses { perf::losses(self.event.as_fd()).unwrap_or(self.told) } else { self.told }
+    }
+
+    pub(crate) fn event(&self) -> BorrowedFd<'_> {
+        self.event.as_fd()
+    }
+}
+
+impl Drop for PerfRing {
+    fn drop(&mut self) {
+        // SAFETY: mapped by `new` with this length, and not used any more.
+        unsafe { libc::munmap(self.start.as_ptr().cast(), self.page + self.size) };
+    }
+}
