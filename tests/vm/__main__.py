@@ -48,7 +48,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m tests.vm",
         usage="%(prog)s [options] [-- COMMAND...]",
-        description="Run COMMAND (default: the tests that kernels.toml lists for it) as root under each kernel of kernels.toml. "
+        description="Run COMMAND (default: the tests that kernels.toml lists for it) as root under each kernel there. "
         "Arguments that start with a test file, a test folder or an option are given to pytest.",
     )
     parser.add_argument("-k", dest="kernels", metavar="KEY", action="append", help="only this kernel; may be repeated")
