@@ -92,9 +92,11 @@ class Run:
 
     @property
     def verdict(self) -> str:
-        """One word: prints, silent (attached, nothing to show) or fails."""
-        if "Traceback" in self.stderr or not (self.links or self.status == 0):
+        """One word: prints, silent (attached, nothing to show), refuses (the kernel lacks what it needs) or fails."""
+        if "Traceback" in self.stderr:
             return "fails"
+        if not self.links:
+            return "refuses"
         return "prints" if self.lines > 1 else "silent"
 
     @property
@@ -190,7 +192,7 @@ def main() -> int:
         print(f"{tool:14} {done.verdict:7} {counts}  {done.reason}", flush=True)
         if options.show:
             print(done.stdout[-3000:], done.stderr[-3000:], flush=True)
-    counts = {word: sum(done.verdict == word for done in runs) for word in ("prints", "silent", "fails")}
+    counts = {word: sum(done.verdict == word for done in runs) for word in ("prints", "silent", "refuses", "fails")}
     print(f"{len(runs)} tools: " + ", ".join(f"{count} {word}" for word, count in counts.items()))
     workload.send_signal(signal.SIGTERM)
     workload.wait()

@@ -16,6 +16,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from rtrace.bcc.bpf import BPF as BPF
+    from rtrace.bcc.usdt import USDT as USDT
     from rtrace.diagnosis import doctor as doctor
     from rtrace.errors import AttachError as AttachError
     from rtrace.errors import BtfError as BtfError
@@ -52,6 +54,8 @@ if TYPE_CHECKING:
 # Where each public name lives.
 _HOMES = {
     "rtrace._rtrace": ("Link", "Map", "Object", "ObjectSpec", "__version__"),
+    "rtrace.bcc.bpf": ("BPF",),
+    "rtrace.bcc.usdt": ("USDT",),
     "rtrace.diagnosis": ("doctor",),
     "rtrace.errors": (
         "AttachError",

@@ -72,10 +72,10 @@ pub(crate) fn poll_buffers(
 /// Make an object of a ``ctypes`` class from the bytes at `address`: a copy, which stays when they are gone.
 ///
 /// As ``from_buffer_copy(string_at(address, sizeof(class)))``, in one step. The bytes must be there: `address` is what a
-/// buffer's callback was given, and the class no larger than its `size`.
+/// buffer's callback was given, and the class no larger than its `size`. The class comes first so that it can be bound.
 #[pyfunction]
-#[pyo3(signature = (address, class_, /))]
-pub(crate) fn event_from<'py>(address: usize, class_: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+#[pyo3(signature = (class_, address, /))]
+pub(crate) fn event_from<'py>(class_: &Bound<'py, PyAny>, address: usize) -> PyResult<Bound<'py, PyAny>> {
     let event = class_.call0()?;
     python::fill(&event, address)?;
     Ok(event)

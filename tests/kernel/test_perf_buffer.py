@@ -332,7 +332,7 @@ def test_a_copied_event(perf: PerfBuffer, calls: Calls) -> None:
     events: list[Event] = []
 
     def collect(_cpu: int, address: int, _size: int) -> None:
-        events.append(_rtrace.event_from(address, Event))
+        events.append(_rtrace.event_from(Event, address))
 
     calls.make(4)
     perf.poll(0, collect)
@@ -341,7 +341,7 @@ def test_a_copied_event(perf: PerfBuffer, calls: Calls) -> None:
     assert [event.number for event in events] == [0, 1, 2, 3]
     assert events[3].text.startswith(b"defghijklmnopqrstuvwxyza")
     with pytest.raises((TypeError, BufferError)):
-        _rtrace.event_from(0, object)
+        _rtrace.event_from(object, 0)
 
 
 def test_what_makes_no_sense_is_refused(loaded: Object) -> None:

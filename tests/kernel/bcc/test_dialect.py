@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from pathlib import Path
 
 import pytest
@@ -9,19 +10,34 @@ import pytest
 from rtrace import ObjectSpec
 from rtrace._rtrace import compile_c
 from rtrace.errors import VerifierError
+from tests.kernel.conftest import running
 
 CORPUS = sorted(Path("tests/data/bcc/dialect").glob("*.c"))
+# The first Linux with all that a file uses: disks of queues, task storage, five arguments to print.
+SINCE = {"network": (5, 15), "objects": (5, 11), "printing": (5, 13)}
 # What needs a target, which machines have or do not; other tests attach such programs.
 TARGETED = {"fentry", "fexit", "fmod_ret", "lsm"}
 
 
 @pytest.mark.parametrize("path", CORPUS, ids=lambda path: path.stem)
 def test_the_verifier_accepts_the_corpus(path: Path) -> None:
+    if running() < SINCE.get(path.stem, (5, 10)):
+        pytest.skip(f"what {path.name} uses is younger than Linux {platform.release()}")
     spec = ObjectSpec.parse(compile_c(path.read_text(), name=str(path)), path.name)
     with spec.load({}) as loaded:
         for name, kind in spec.programs.items():
             if kind not in TARGETED:
                 loaded.load_program(name)
+
+
+def test_the_configuration_of_the_running_kernel_is_known() -> None:
+    if not Path("/proc/config.gz").exists():
+        pytest.skip("this kernel does not show its configuration")
+    compile_c("""
+#if !IS_ENABLED(CONFIG_BPF) || !defined(CONFIG_BPF_SYSCALL) || IS_ENABLED(CONFIG_NO_SUCH_OPTION)
+#error "not this kernel's configuration"
+#endif
+""")
 
 
 @pytest.mark.parametrize("name", ["vfsreadlat", "disksnoop"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from types import MethodType
 
 from rtrace import _rtrace
 from rtrace.bcc import ctypes_types
@@ -37,8 +38,8 @@ class EventTable(TableBase):
         if name != "event":
             message = f"{type(self).__name__!r} object has no attribute {name!r}"
             raise AttributeError(message)
-        event_from, kind = _rtrace.event_from, self.event_type
-        self.event = lambda data: event_from(data, kind)
+        # A bound method of a function in C: no frame of Python's for each event.
+        self.event = MethodType(_rtrace.event_from, self.event_type)
         return self.event
 
     @property

@@ -8,10 +8,6 @@ BPF_HASH(counts, u64);
 #if LINUX_VERSION_CODE < KERNEL_VERSION(5, 8, 0)
 #error "too old for rtrace"
 #endif
-#if !IS_ENABLED(CONFIG_BPF) || !defined(CONFIG_BPF_SYSCALL) || IS_ENABLED(CONFIG_NO_SUCH_OPTION)
-#error "not this kernel's configuration"
-#endif
-
 int trace_connect(struct pt_regs *ctx, struct sock *sk)
 {
 	u16 family = sk->__sk_common.skc_family, port = sk->sk_dport;
