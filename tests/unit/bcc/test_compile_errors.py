@@ -106,6 +106,7 @@ def test_names_are_never_flags_or_paths(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_without_a_compiler_the_way_out_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RTRACE_CLANG", raising=False)
     monkeypatch.setenv("PATH", "/nowhere")
     monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
     assert find_compiler() is None
