@@ -90,6 +90,7 @@ class Examination:
             "locked memory": self.locked_memory,
             "cgroup v2": cgroup,
             "pid namespace": pid_namespace,
+            "C compiler": compiler,
             "auto": self.choice,
         }
 
@@ -280,6 +281,15 @@ def perf_event_paranoid() -> Verdict:
     """Read the setting that keeps unprivileged users from perf events, which kprobes are attached by."""
     setting = read(f"{SETTINGS}/perf_event_paranoid")
     return "ok", f"perf_event_paranoid {setting}; does not concern those with CAP_PERFMON", ""
+
+
+def compiler() -> Verdict:
+    """Look for the compiler that programs in C need."""
+    found = _rtrace.find_compiler()
+    if found is None:
+        remedy = "install clang 14 or newer, or `pip install rtrace[clang]`"
+        return "missing", "none found; only programs in C need one", remedy
+    return "ok", f"{found['path']}: {found['version']}", ""
 
 
 def cgroup() -> Verdict:

@@ -29,8 +29,8 @@ pub(crate) enum Error {
     NotSupported { operation: String, feature: &'static str, minimum_kernel: Option<&'static str>, hint: String },
     #[error("{operation} `{object}`: {cause}")]
     Load { operation: &'static str, object: String, program: Option<String>, cause: String, errno: Option<i32> },
-    #[error("load `{object}`: the verifier refused program `{program}`")]
-    Verifier { object: String, program: String, log: Vec<String>, errno: Option<i32> },
+    #[error("load `{object}`: the verifier refused program `{program}`{}", at(.place.as_deref()))]
+    Verifier { object: String, program: String, place: Option<String>, log: Vec<String>, errno: Option<i32> },
     #[error("load `{object}`: {source}")]
     Reads { object: String, source: ReadsError },
     #[error("compile `{name}`{}", summary(.name, .diagnostics, .excerpt.as_deref()))]
@@ -94,6 +94,11 @@ impl Error {
     }
 }
 
+/// Say where in the source something is, if that is known.
+fn at(place: Option<&str>) -> String {
+    place.map_or_else(String::new, |place| format!(" at {place}"))
+}
+
 /// The Python class of an error and what it is made with.
 struct Exception<'py> {
     class: &'static str,
@@ -125,7 +130,7 @@ fn describe<'py>(py: Python<'py>, error: &Error) -> PyResult<Exception<'py>> {
             facts.set_item("errno", errno)?;
             "LoadError"
         }
-        Error::Verifier { object, program, log, errno } => {
+        Error::Verifier { object, program, log, errno, .. } => {
             facts.set_item("object", object)?;
             facts.set_item("program", program)?;
             facts.set_item("errno", errno)?;

@@ -43,6 +43,8 @@ impl Batch {
     /// Return the bytes of the records, oldest first.
     pub(crate) fn into_bytes(mut self) -> Vec<u8> {
         self.bytes.rotate_left(self.oldest);
+        // Gives back addresses, of which there are plenty, and what huge pages have beyond the end.
+        self.bytes.shrink_to_fit();
         self.bytes
     }
 
@@ -75,14 +77,20 @@ impl Held {
 
     /// Get memory for `more` bytes, as far as they may be held.
     ///
-    /// Doubled, so that records are rarely moved, but never beyond what may be held.
+    /// Doubled while it is small. Then as much as may ever be held: untouched memory costs nothing, and moving what is
+    /// held would need room for it twice.
     pub(crate) fn make_room(&mut self, more: usize) {
         let needed = self.bytes.len().saturating_add(more).min(self.limit);
-        if needed > self.bytes.capacity() {
-            let wanted = needed.max(self.bytes.capacity() * 2).min(self.limit);
-            self.bytes.reserve_exact(wanted - self.bytes.len());
-            memory::prefer_huge_pages(self.bytes.spare_capacity_mut());
+        if needed <= self.bytes.capacity() {
+            return;
         }
+        let doubled = needed.max(self.bytes.capacity() * 2).min(self.limit);
+        let wanted = if doubled < memory::LARGE { doubled } else { self.limit };
+        // A machine that promises no more memory than it has may refuse so much.
+        if self.bytes.try_reserve_exact(wanted - self.bytes.len()).is_err() {
+            self.bytes.reserve_exact(doubled - self.bytes.len());
+        }
+        memory::prefer_huge_pages(self.bytes.spare_capacity_mut());
     }
 
     /// Hold one more record, or drop one; `false` if it must wait where it is.

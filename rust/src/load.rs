@@ -4,6 +4,7 @@
 //! before anything else (tens of milliseconds) and has neither task storage nor batches.
 
 mod maps;
+mod source_line;
 
 use std::{
     borrow::Cow,
@@ -187,7 +188,10 @@ impl Loader {
             };
             match bpf::program_load(&attributes, None) {
                 Ok(fd) => break fd,
-                Err(source) if contexts.len() == 0 => return Err(explain_refusal(&self.object, &attributes, source)),
+                Err(source) if contexts.len() == 0 => {
+                    let place = |log: &[String]| source_line::of_refusal(log, &function, self.elf.btf.as_ref());
+                    return Err(explain_refusal(&self.object, &attributes, source, place));
+                }
                 Err(_) => {}
             }
         };
@@ -250,7 +254,12 @@ fn find_target(kind: &'static Kind, target: &str) -> Result<AttachTarget, Error>
 }
 
 /// Load again with the verifier's log to tell why a program was refused; the log costs time, so only now.
-fn explain_refusal(object: &str, attributes: &ProgramAttributes<'_>, source: io::Error) -> Error {
+fn explain_refusal(
+    object: &str,
+    attributes: &ProgramAttributes<'_>,
+    source: io::Error,
+    place: impl FnOnce(&[String]) -> Option<String>,
+) -> Error {
     const LOG_BYTES: usize = 16 << 20;
     let name = attributes.name;
     let mut log = vec![0; LOG_BYTES];
@@ -260,7 +269,8 @@ fn explain_refusal(object: &str, attributes: &ProgramAttributes<'_>, source: io:
     // A verifier that never got to see the program leaves an empty log: that is the system refusing, not it.
     if lines.len() > 1 {
         let errno = source.raw_os_error();
-        return Error::Verifier { object: object.to_owned(), program: name.to_owned(), log: lines, errno };
+        let place = place(&lines);
+        return Error::Verifier { object: object.to_owned(), program: name.to_owned(), place, log: lines, errno };
     }
     Error::or_privilege(source, format!("load program `{name}` of `{object}`"), |source| Error::Load {
         operation: "load",

@@ -211,9 +211,20 @@ impl Map {
     /// Return all entries as a dict; keys and values as ``numpy.ndarray.tolist`` gives them.
     fn to_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let (keys, values) = self.snapshot(py)?;
-        let (keys, values) = (keys.call_method0("tolist")?, values.call_method0("tolist")?);
-        let pairs = py.import("builtins")?.getattr("zip")?.call1((keys, values))?;
-        Ok(py.get_type::<PyDict>().call1((pairs,))?.cast_into()?)
+        let build = || -> PyResult<Bound<'py, PyDict>> {
+            let (keys, values) = (keys.call_method0("tolist")?, values.call_method0("tolist")?);
+            let pairs = py.import("builtins")?.getattr("zip")?.call1((keys, values))?;
+            Ok(py.get_type::<PyDict>().call1((pairs,))?.cast_into()?)
+        };
+        // Nothing here can be garbage, and looking for it among millions of tuples takes as long as making them.
+        let collector = py.import("gc")?;
+        if !collector.call_method0("isenabled")?.is_truthy()? {
+            return build();
+        }
+        collector.call_method0("disable")?;
+        let dict = build();
+        collector.call_method0("enable")?;
+        dict
     }
 
     /// Return the value of `key` as a numpy scalar (an array over the CPUs, in a per-CPU map).
@@ -246,7 +257,7 @@ impl Map {
     /// Set every value of an array map to zero, or remove every entry of another.
     fn clear(&self, py: Python<'_>) -> PyResult<()> {
         if !self.shape.is_array {
-            self.with(py, "clear", |fd| self.shape.collect(fd, true))?;
+            self.with(py, "clear", |fd| self.shape.clear(fd))?;
             return Ok(());
         }
         let zeros = vec![0; self.shape.kernel_value()];

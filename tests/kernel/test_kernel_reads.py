@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import mmap
 import os
 import shutil
 import subprocess
@@ -290,6 +291,60 @@ def test_tracepoint_programs(tmp_path: Path) -> None:
     assert found == {"number": -300, "unused": 0}
 
 
+def test_typed_programs_that_cast(tmp_path: Path) -> None:
+    """The verifier knows the type of the first argument, not what the addresses in it point to."""
+    source = (
+        OUTER
+        + """
+        struct row { s32 number; u32 tgid; };
+        HASH(out, u32, struct row);
+        SEC("tp_btf/sys_enter") int probe(struct raw_arguments *ctx) {
+            OURS;
+            struct outer *outer = (struct outer *)regs->di;
+            struct task_struct *task = bpf_get_current_task();
+            struct row row = { outer->next->inner[1].number, task->tgid };
+            bpf_map_update_elem(&out, &zero, &row, 0);
+            return 0;
+        }
+        """
+    )
+    memory = outer()
+    spec = _rtrace.ObjectSpec.parse(compile_c(source, tmp_path), "program.o")
+    with spec.load({"probe": "sys_enter"}) as loaded:
+        with loaded.attach_trampoline("probe"):
+            getppid(ctypes.addressof(memory))
+        assert loaded.map("out").lookup(0).tolist() == (-300, os.getpid())
+
+
+def test_perf_event_programs(tmp_path: Path) -> None:
+    """A context that the kernel converts: registers through it are read as they are, and what they point to is not."""
+    source = """
+        struct perf_data { struct pt_regs regs; u64 sample_period; u64 addr; };
+        struct row { u64 period; u32 tgid, parent; u64 first; };
+        HASH(out, u64, struct row);
+        SEC("perf_event") int probe(struct perf_data *ctx) {
+            struct task_struct *task = bpf_get_current_task();
+            u64 address = ctx->addr;
+            struct row row = { ctx->sample_period, task->tgid, task->real_parent->tgid, *(u64 *)ctx->regs.sp };
+            row.first = row.first == *(u64 *)ctx->regs.sp;
+            bpf_map_update_elem(&out, &address, &row, 0);
+            return 0;
+        }
+    """
+    software, page_faults = 1, 2
+    spec = _rtrace.ObjectSpec.parse(compile_c(source, tmp_path), "program.o")
+    with spec.load({"probe": None}) as loaded:
+        with (
+            mmap.mmap(-1, 3 * mmap.PAGESIZE) as memory,
+            loaded.attach_perf_event("probe", software, page_faults, sample_period=1, pid=0),
+        ):
+            memory.madvise(mmap.MADV_NOHUGEPAGE)
+            address = ctypes.addressof(ctypes.c_char.from_buffer(memory, mmap.PAGESIZE))
+            memory[mmap.PAGESIZE] = 1
+        row = loaded.map("out").lookup(address)
+    assert row.tolist() == (1, os.getpid(), os.getppid(), 1)
+
+
 def test_pointers_that_maps_kept(tmp_path: Path) -> None:
     """One program stores pointers, alone and in a struct; another reads through them."""
     source = (
@@ -331,6 +386,44 @@ def test_pointers_that_maps_kept(tmp_path: Path) -> None:
 
     found = result(source, tmp_path, ctypes.addressof(memory), attach=attach)
     assert found == {"low": 5, "tgid": os.getpid()}
+
+
+def test_one_of_two_pointers(tmp_path: Path) -> None:
+    """What is a map's value on one way and the kernel's on another is read as either."""
+    source = (
+        OUTER
+        + """
+        struct row { s32 number; u32 low; };
+        HASH(scratch, u32, struct outer);
+        HASH(out, u64, struct row);
+        RAW {
+            OURS;
+            struct outer local = { .low = 3 };
+            local.inner[1].number = 11;
+            bpf_map_update_elem(&scratch, &zero, &local, 0);
+            struct outer *outer = (struct outer *)regs->di;
+            u64 way = regs->si;
+            if (way == 1) {
+                outer = bpf_map_lookup_elem(&scratch, &zero);
+                if (!outer)
+                    return 0;
+                outer->low = 4;
+            }
+            if (way == 2)
+                outer = &local;
+            asm volatile("" : "+r"(outer));
+            struct row row = { outer->inner[1].number, outer->low };
+            bpf_map_update_elem(&out, &way, &row, 0);
+            return 0;
+        }
+        """
+    )
+    memory = outer()
+    with running(source, tmp_path, raw("probe", "sys_enter")) as loaded:
+        for way in range(3):
+            getppid(ctypes.addressof(memory), way)
+        found = {way: loaded.map("out").lookup(way).tolist() for way in range(3)}
+    assert found == {0: (-300, 5), 1: (11, 4), 2: (11, 3)}
 
 
 def test_functions_that_are_not_inlined(tmp_path: Path) -> None:

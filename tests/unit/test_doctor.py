@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import rtrace
+from rtrace import _rtrace
 from rtrace import diagnosis_checks as checks
 from rtrace.diagnosis import Diagnosis, Finding, doctor
 from rtrace.errors import BtfError, LoadError, MapError, NotSupportedError, PrivilegeError, VerifierError
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 NAMES = {
     "kernel", "capabilities", "BTF", "fentry", "kprobe", "syscall", "task storage", "ring buffer", "tracefs",
     "kernel symbols", "lockdown", "security modules", "seccomp", "unprivileged bpf", "perf paranoia", "locked memory",
-    "cgroup v2", "pid namespace", "auto",
+    "cgroup v2", "pid namespace", "C compiler", "auto",
 }  # fmt: skip
 
 FINDINGS = (
@@ -207,3 +208,12 @@ def test_without_privilege_everything_is_still_told() -> None:
     assert (done.returncode, done.stderr) == (1, "")
     assert done.stdout.startswith("rtrace cannot trace anything on ")
     assert "run as root, or give the interpreter" in done.stdout
+
+
+def test_the_compiler_is_named_or_its_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_rtrace, "find_compiler", lambda: {"path": "/x/clang", "kind": "clang", "version": "clang 19"})
+    assert checks.compiler() == ("ok", "/x/clang: clang 19", "")
+    monkeypatch.setattr(_rtrace, "find_compiler", lambda: None)
+    state, _, remedy = checks.compiler()
+    assert state == "missing"
+    assert "rtrace[clang]" in remedy

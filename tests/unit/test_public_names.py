@@ -47,7 +47,9 @@ def test_native_classes_are_frozen() -> None:
     assert all("frozen" in options for options in classes)
 
 
-@pytest.mark.parametrize("module", ["typing", "dataclasses", "pathlib", "logging", "inspect", "numpy", "argparse"])
+@pytest.mark.parametrize(
+    "module", ["typing", "dataclasses", "pathlib", "logging", "inspect", "numpy", "argparse", "difflib"]
+)
 def test_importing_rtrace_stays_cheap(module: str) -> None:
     """Start-up is measured against tools written in C: what a measurement does not need is not imported."""
     code = f"import sys; import rtrace; rtrace.vfsreadlat; print({module!r} in sys.modules)"

@@ -48,7 +48,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m tests.vm",
         usage="%(prog)s [options] [-- COMMAND...]",
-        description="Run COMMAND (default: the kernel ring) as root under each kernel of kernels.toml. "
+        description="Run COMMAND (default: the tests that kernels.toml lists for it) as root under each kernel of kernels.toml. "
         "Arguments that start with a test file, a test folder or an option are given to pytest.",
     )
     parser.add_argument("-k", dest="kernels", metavar="KEY", action="append", help="only this kernel; may be repeated")
@@ -64,7 +64,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def split_command(arguments: list[str]) -> tuple[list[str], list[str]]:
-    """Divide at the first ``--``; what follows is the command, with pytest put in front of tests.
+    """Divide at the first ``--``; what follows is the command, with pytest put in front of tests; it may be empty.
 
     Examples
     --------
@@ -72,11 +72,11 @@ def split_command(arguments: list[str]) -> tuple[list[str], list[str]]:
     (['-k', '6.1'], ['uname', '-r'])
     """
     if "--" not in arguments:
-        return arguments, [*PYTEST, "tests/kernel"]
+        return arguments, []
     middle = arguments.index("--")
     options, command = arguments[:middle], arguments[middle + 1 :]
     if not command:
-        return options, [*PYTEST, "tests/kernel"]
+        return options, []
     first = command[0].partition("::")[0]
     is_test = (
         first.startswith("-") or first.endswith(".py") or (first.startswith("tests/") and (CHECKOUT / first).is_dir())
@@ -97,7 +97,7 @@ def run_one(spec: KernelSpec, command: list[str], settings: Settings, *, refresh
         return Outcome(spec.key, "-", result, int(required), None, time.monotonic() - started)
     if not boot:
         return Outcome(spec.key, kernel.release, "fetched", 0, None, time.monotonic() - started)
-    return run_guest(kernel, command, settings, module)
+    return run_guest(kernel, command or [*PYTEST, *spec.tests], settings, module)
 
 
 def list_kernels(specs: list[KernelSpec]) -> int:

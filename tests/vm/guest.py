@@ -58,7 +58,7 @@ mv {run}/status.new {run}/status
 class Settings:
     """How guests are run: seconds from power-on to the end, memory as QEMU writes it, number of CPUs."""
 
-    timeout: float = 900.0
+    timeout: float = 1500.0
     memory: str = "1G"
     cpus: int = 2
 

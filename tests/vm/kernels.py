@@ -54,6 +54,8 @@ class KernelSpec:
     suites: tuple[str, ...]
     kbuild: str | None
     """Package with what builds modules for it, where the test module is wanted."""
+    tests: tuple[str, ...]
+    """Test files that run on it unless told otherwise."""
 
     def cached(self) -> Kernel | None:
         """Give the kernel if the cache has it, without asking apt; None if not, or if its suites were edited since."""
@@ -149,7 +151,13 @@ def load_specs(keys: list[str] | None = None) -> list[KernelSpec]:
     table = tomllib.loads(TABLE.read_text())
     known = {
         key: KernelSpec(
-            key, table["package"], table["parts"], table["keyring"], tuple(entry["suites"]), entry.get("kbuild")
+            key,
+            table["package"],
+            table["parts"],
+            table["keyring"],
+            tuple(entry["suites"]),
+            entry.get("kbuild"),
+            (*table["everywhere"], *entry["also"]),
         )
         for key, entry in table["kernel"].items()
     }

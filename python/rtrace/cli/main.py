@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 # Each is a module of this package, with a docstring that is its help, and a function `main`.
 COMMANDS = (
     "vfsreadlat", "funclatency", "urandomread", "disksnoop", "latency", "trace",
-    "list", "format", "functions", "report", "doctor",
+    "list", "format", "functions", "report", "compile", "doctor",
 )  # fmt: skip
 
 # What a shell reports of a program that SIGPIPE ended.

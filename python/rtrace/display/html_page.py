@@ -25,7 +25,8 @@ STYLE = """<style>
 .rtrace svg .bar { fill: var(--rtrace-bar); }
 .rtrace table { border-collapse: collapse; margin: 6px 0; color: inherit; font-size: inherit; }
 .rtrace tr { background: none; }
-.rtrace table th, .rtrace table td { background: none; color: inherit; padding: 2px 14px 2px 0; text-align: left; border: 0;
+.rtrace table th, .rtrace table td { background: none; color: inherit; padding: 2px 14px 2px 0;
+  text-align: left; border: 0;
   border-bottom: 1px solid var(--rtrace-rule); font-variant-numeric: tabular-nums; white-space: pre;
   vertical-align: top; max-width: none; }
 .rtrace table th { font-weight: 600; }

@@ -6,7 +6,6 @@ Made from the tracepoint's own ``format`` when the object is loaded; the program
 
 from __future__ import annotations
 
-import difflib
 import struct
 
 TYPE_CHECKING = False  # saves the import of typing
@@ -189,6 +188,8 @@ def choose(format: dict[str, Any], names: Sequence[str] | None) -> list[Field]: 
         return [field for field in fields.values() if not field["common"]]
     unknown = [name for name in names if name not in fields]
     if unknown:
+        import difflib  # noqa: PLC0415  # needed only when all else has failed
+
         near = difflib.get_close_matches(unknown[0], fields, n=3)
         known = f"did you mean {', '.join(near)}?" if near else f"it has {', '.join(fields)}"
         message = f"`{format['name']}` has no field {unknown[0]!r}: {known}"

@@ -15,6 +15,7 @@
 //! what is worth keeping over a call, [`frame`] room for that on the stack, and [`emit`] writes the new program. In
 //! doubt a load is replaced: `bpf_probe_read` reads any address, so a pointer taken for a number costs time only.
 //! An address that cannot be read gives 0, as with bcc. Stores through numbers are left to the verifier's refusal.
+//! Where the verifier knows the kernel's types (fentry), loads stay as they are for as long as it accepts them.
 
 mod emit;
 mod flow;

@@ -25,6 +25,33 @@ impl Shape {
         }
     }
 
+    /// Remove every entry, each as it is read, and keep none.
+    pub(crate) fn clear(self, fd: BorrowedFd<'_>) -> io::Result<()> {
+        match self.clear_in_batches(fd) {
+            Err(error) if has_no_batches(&error) => self.walk_by_key(fd, true).map(drop),
+            result => result,
+        }
+    }
+
+    fn clear_in_batches(self, fd: BorrowedFd<'_>) -> io::Result<()> {
+        /// Few enough entries to stay in the cache.
+        const BATCH: usize = 8192;
+        let mut batch = BATCH.min(self.max_entries as usize).max(1);
+        let (mut keys, mut values) = (Vec::new(), Vec::new());
+        let mut cursor = bpf::Cursor::default();
+        loop {
+            keys.resize(batch * self.key, 0);
+            values.resize(batch * self.kernel_value(), 0);
+            match bpf::map_lookup_batch(fd, &mut cursor, (&mut keys, self.key), &mut values, true) {
+                Ok((_, true)) => return Ok(()),
+                Ok((_, false)) => {}
+                // A hash bucket holds more entries than fit.
+                Err(error) if error.raw_os_error() == Some(libc::ENOSPC) => batch *= 2,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
     fn walk_array(self, fd: BorrowedFd<'_>) -> io::Result<Entries> {
         let size = self.kernel_value();
         let mut values = vec![0; size * self.max_entries as usize];

@@ -1,7 +1,7 @@
 //! Large buffers without a page fault for every 4 KiB.
 
 /// Buffers below this are left alone, as numpy does with its own: they are mostly memory that was used before.
-const LARGE: usize = 4 << 20;
+pub(crate) const LARGE: usize = 4 << 20;
 
 /// Ask for huge pages where a buffer of bytes has not been written to yet.
 ///

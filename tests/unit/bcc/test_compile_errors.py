@@ -124,8 +124,8 @@ def test_the_environment_may_name_the_compiler(tmp_path: Path, monkeypatch: pyte
     assert "this is no compiler" in error.log
 
 
-WORDS = """int f ( ) { } struct pt_regs * ctx , ; # " ' /* */ // #include <a.h> BPF_HASH( h . lookup_or_init( perf_submit(
-    static é < TRACEPOINT_PROBE( #define #if #else #endif bpf_usdt_readarg( BPF_TABLE( "hash" ["""
+WORDS = """int f ( ) { } struct pt_regs * ctx , ; # " ' /* */ // #include <a.h> BPF_HASH( h . lookup_or_init(
+    perf_submit( static é < TRACEPOINT_PROBE( #define #if #else #endif bpf_usdt_readarg( BPF_TABLE( "hash" ["""
 LAYOUT = ("\n", "\\\n", "\0")
 
 

@@ -35,10 +35,6 @@ impl Context {
         if base.kinds.has(Kinds::SCALAR) {
             return !(base.kinds.has(Kinds::CONTEXT) && self != Self::Memory);
         }
-        // "dereference of modified ctx ptr": compilers move it when they copy arrays out of a record.
-        if base.kinds == Kinds::CONTEXT && base.exact != Some(0) {
-            return self == Self::Memory;
-        }
         if self == Self::Cast && base.kinds.has(Kinds::TYPED) {
             return !base.kinds.has(Kinds::CONTEXT);
         }

@@ -39,9 +39,10 @@ impl Kinds {
         Self(self.0 & !other.0)
     }
 
-    /// Whether it is a pointer of which the offset from its start is kept.
-    fn are_placed(self) -> bool {
-        self == Self::STACK || self == Self::CONTEXT
+    /// A pointer that is no longer where it was. The verifier lets nobody load through a context that was moved (copies
+    /// of arrays in it are made so): that is as good as a number.
+    const fn moved(self) -> Self {
+        if self.has(Self::CONTEXT) { self.with(Self::SCALAR) } else { self }
     }
 
     /// Whether it may be something that the verifier takes for a pointer.
@@ -54,16 +55,14 @@ impl Kinds {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Value {
     pub(super) kinds: Kinds,
-    /// The number, the offset in the frame (negative) or in the context, or the function's first instruction, where only
-    /// one is possible.
+    /// The number, the offset in the frame (negative) or the function's first instruction, where only one is possible.
     pub(super) exact: Option<i64>,
 }
 
 impl Value {
     pub(super) const UNSET: Self = Self::of(Kinds::UNSET);
     pub(super) const SCALAR: Self = Self::of(Kinds::SCALAR);
-    /// The argument as it was given; moved, it is one that the verifier lets nobody load through.
-    pub(super) const CONTEXT: Self = Self { kinds: Kinds::CONTEXT, exact: Some(0) };
+    pub(super) const CONTEXT: Self = Self::of(Kinds::CONTEXT);
     pub(super) const MEMORY: Self = Self::of(Kinds::MEMORY);
     pub(super) const TYPED: Self = Self::of(Kinds::TYPED);
 
@@ -143,8 +142,12 @@ impl Value {
                 Some(number) => Self::constant(number),
                 None => Self::SCALAR,
             },
-            (true, false) => Self { kinds: self.kinds, exact: exact.filter(|_| self.kinds.are_placed()) }.copied(),
-            (false, true) => Self { kinds: other.kinds, exact: exact.filter(|_| other.kinds.are_placed()) }.copied(),
+            (true, false) => {
+                Self { kinds: self.kinds.moved(), exact: exact.filter(|_| self.kinds == Kinds::STACK) }.copied()
+            }
+            (false, true) => {
+                Self { kinds: other.kinds.moved(), exact: exact.filter(|_| other.kinds == Kinds::STACK) }.copied()
+            }
             (true, true) => Self::SCALAR,
         }
     }

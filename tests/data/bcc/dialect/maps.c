@@ -5,6 +5,10 @@ struct key_t {
 	u32 pid;
 	char comm[TASK_COMM_LEN];
 };
+struct prefix_t {
+	u32 bits;
+	u32 address;
+};
 struct value_t {
 	u64 bytes;
 	u32 count;
@@ -26,7 +30,7 @@ BPF_PERCPU_HASH(percpu_hash, u32, u64);
 BPF_PERCPU_ARRAY(percpu_array, struct value_t, 1);
 BPF_LRU_HASH(lru_hash, u32);
 BPF_LRU_PERCPU_HASH(lru_percpu_hash, u32, u64, 64);
-BPF_LPM_TRIE(trie, u64, u32, 16);
+BPF_LPM_TRIE(trie, struct prefix_t, u32, 16);
 BPF_TABLE("percpu_hash", u32, u64, table1, 99);
 BPF_F_TABLE("hash", u32, u64, table2, 9, BPF_F_NO_PREALLOC);
 BPF_TABLE("lru_hash", struct key_t, u64, table3, 7);
@@ -39,6 +43,7 @@ int methods(struct pt_regs *ctx)
 	struct key_t key = { .pid = bpf_get_current_pid_tgid() >> 32 };
 	struct value_t value = {}, *found;
 	u64 zero = 0, *count;
+	struct prefix_t prefix = { .bits = 32 };
 	u32 pid = key.pid;
 	int index = 0;
 
@@ -70,7 +75,7 @@ int methods(struct pt_regs *ctx)
 		found->bytes += 1;
 	lru_hash.increment(pid);
 	lru_percpu_hash.increment(pid);
-	trie.lookup(&zero);
+	trie.lookup(&prefix);
 	table1.increment(pid);
 	table2.increment(pid);
 	table3.increment(key);

@@ -64,7 +64,8 @@ int established(struct bpf_sock_ops *ops)
 {
 	struct key_t key = { .address = ops->remote_ip4 };
 
-	return socket_hash.sock_hash_update(ops, &key, BPF_NOEXIST);
+	socket_hash.sock_hash_update(ops, &key, BPF_NOEXIST);
+	return 1;
 }
 
 int message(struct sk_msg_md *message)

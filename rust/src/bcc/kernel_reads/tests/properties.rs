@@ -47,12 +47,11 @@ fn check(seed: u64, tally: &mut Tally) {
 #[test]
 fn rewritten_programs_do_the_same() {
     let mut tally = Tally::default();
-    for seed in 0..3000 {
+    for seed in 0..1500 {
         check(seed, &mut tally);
     }
     // That the programs are worth running.
-    assert!(tally.ended > 1000 && tally.reads > 2000 && tally.endless > 10 && tally.full > 10, "{tally:?}");
-    eprintln!("{tally:?}");
+    assert!(tally.ended > 500 && tally.reads > 2000 && tally.endless > 10 && tally.full > 10, "{tally:?}");
 }
 
 #[test]
