@@ -1,5 +1,5 @@
-//! Fuzz targets for what rtrace reads: tracepoints' formats, filters, a ring buffer's memory, and the instructions of
-//! programs.
+//! Fuzz targets for what rtrace reads: tracepoints' formats, filters, a ring buffer's memory, the instructions of
+//! programs, and C in bcc's dialect.
 //!
 //! ```text
 //! cargo install cargo-fuzz
@@ -11,6 +11,7 @@
 
 #![expect(dead_code, reason = "only what reads is called")]
 
+mod dialect;
 mod reads;
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
@@ -20,7 +21,14 @@ mod layout;
 
 #[path = "../../rust/src/bcc"]
 mod bcc {
+    pub(crate) mod diagnostics;
+    pub(crate) mod edits;
+    pub(crate) mod functions;
     pub(crate) mod kernel_reads;
+    pub(crate) mod lexer;
+    pub(crate) mod methods;
+    pub(crate) mod scan;
+    pub(crate) mod source;
 }
 
 #[path = "../../rust/src/kernel"]
@@ -36,6 +44,7 @@ mod sys {
     pub(crate) mod ring;
 }
 
+pub use dialect::dialect;
 use kernel::{
     filter::{Filter, Header, MAX_ALTERNATIVES, MAX_CONDITIONS, MAX_TEXT, Test},
     format::Format,

@@ -97,6 +97,11 @@ impl<'a> Function<'a> {
     }
 
     fn rewrite(&self, edits: &mut Edits) -> Result<(), Refusal> {
+        let head = self.specifiers.iter().chain(self.parameters.iter().copied().flatten());
+        if let Some(directive) = head.clone().find(|token| token.kind == Kind::Directive) {
+            // Which of its parameters there are only the preprocessor knows.
+            return Err(Refusal::new(directive.start as usize, "a directive in the head of a function"));
+        }
         let start = self.specifiers[0].start as usize;
         let name = self.name.text(self.source);
         let inlined =
@@ -166,7 +171,7 @@ impl<'a> Function<'a> {
 
     /// Tokens as text on one line.
     fn words(&self, tokens: &[Token]) -> String {
-        tokens.iter().map(|token| token.text(self.source)).collect::<Vec<_>>().join(" ")
+        text_of(self.source, tokens)
     }
 
     /// Whether the first parameter is a pointer, as contexts are, or there is none.
@@ -244,6 +249,12 @@ impl Program {
     }
 }
 
+/// Tokens as text on one line, also where one of them goes over two.
+fn text_of(source: &str, tokens: &[Token]) -> String {
+    let words: Vec<_> = tokens.iter().map(|token| token.text(source)).collect();
+    words.join(" ").replace("\\\r\n", "").replace("\\\n", "")
+}
+
 /// A parameter as the declaration of a variable.
 struct Declarator<'a> {
     name: &'a str,
@@ -253,7 +264,7 @@ struct Declarator<'a> {
 /// Find the name in `struct file *file`, `char buffer[16]` or `int (*function)(int)`; arrays become pointers, as
 /// parameters do.
 fn declarator<'a>(source: &'a str, parameter: &[Token]) -> Option<Declarator<'a>> {
-    let text = |tokens: &[Token]| tokens.iter().map(|token| token.text(source)).collect::<Vec<_>>().join(" ");
+    let text = |tokens: &[Token]| text_of(source, tokens);
     let pointer = parameter
         .windows(3)
         .position(|window| window[0].is(b'(') && window[1].is(b'*') && window[2].kind == Kind::Identifier);
@@ -395,6 +406,9 @@ mod tests {
         let source = "int f(void *c, int a1, int a2, int a3, int a4, int a5, int a6, int a7) {";
         let refusal = rewrite(source, &tokens(source).unwrap(), &mut Edits::default()).unwrap_err();
         assert_eq!(refusal.at, source.find("int a7").unwrap());
+        let source = "int f(void *ctx\n#if A\n, int a\n#endif\n) {";
+        let refusal = rewrite(source, &tokens(source).unwrap(), &mut Edits::default()).unwrap_err();
+        assert_eq!(refusal.at, source.find('#').unwrap());
         let source = "int f(void *ctx, struct file *) {";
         assert!(rewrite(source, &tokens(source).unwrap(), &mut Edits::default()).is_err());
     }
