@@ -1,27 +1,24 @@
-// How long vfs_read takes: do_entry is for its entry, do_return for its return.
-
+// How long vfs_read takes, in microseconds, as a power-of-two histogram.
 #include <uapi/linux/ptrace.h>
 
-BPF_HASH(start, u32);
-BPF_HISTOGRAM(dist);
+BPF_HASH(began, u32, u64);
+BPF_HISTOGRAM(latencies);
 
-int do_entry(struct pt_regs *ctx)
+int on_entry(struct pt_regs *ctx)
 {
-	u32 tid = bpf_get_current_pid_tgid();
-	u64 now = bpf_ktime_get_ns();
-
-	start.update(&tid, &now);
-	return 0;
+    u32 thread = bpf_get_current_pid_tgid();
+    u64 now = bpf_ktime_get_ns();
+    began.update(&thread, &now);
+    return 0;
 }
 
-int do_return(struct pt_regs *ctx)
+int on_return(struct pt_regs *ctx)
 {
-	u32 tid = bpf_get_current_pid_tgid();
-	u64 *began = start.lookup(&tid);
-
-	if (began == NULL)
-		return 0; // it began before it was traced
-	dist.increment(bpf_log2l((bpf_ktime_get_ns() - *began) / 1000));
-	start.delete(&tid);
-	return 0;
+    u32 thread = bpf_get_current_pid_tgid();
+    u64 *since = began.lookup(&thread);
+    if (since) {
+        latencies.increment(bpf_log2l((bpf_ktime_get_ns() - *since) / 1000));
+        began.delete(&thread);
+    }
+    return 0;
 }
