@@ -15,22 +15,27 @@ use std::{
 
 use aya_obj::{Function, Object as Elf, btf::BtfFeatures};
 use log::debug;
+use object::Endianness;
 
 use self::maps::create_maps;
 use crate::{
     bcc::{
         kernel_reads::{self, Context},
         object::Dialect,
+        tracepoint_btf,
     },
     error::Error,
-    kernel::btf,
+    kernel::btf::{self, Btf},
     kind::{Kind, Target, flags_of},
     loaded_maps::LoadedMaps,
     object::Object,
     program::Program,
     sections::Meant,
     spec::Parsed,
-    sys::bpf::{self, ProgramAttributes, SourceInfo},
+    sys::{
+        bpf::{self, ProgramAttributes, SourceInfo},
+        file::Contents,
+    },
 };
 
 const TARGET: &str = "rtrace::object";
@@ -199,12 +204,24 @@ impl Loader {
         Ok(Program::new(name, kind, target, fd))
     }
 
+    /// Return the types that offsets are taken from.
+    fn kernel_btf(&self) -> Result<aya_obj::btf::Btf, Error> {
+        let refused = |error: aya_obj::btf::BtfError| refused(&self.object, None, error.to_string());
+        let Some(object) = self.elf.btf.as_ref().filter(|_| self.dialect) else {
+            return aya_obj::btf::Btf::from_sys_fs().map_err(refused);
+        };
+        let failed = |source| Error::Btf { of: self.object.clone(), source };
+        let object = Btf::parse(Contents::Read(object.to_bytes()), None).map_err(failed)?;
+        let kernel = tracepoint_btf::of_kernel_for(&object).map_err(failed)?;
+        aya_obj::btf::Btf::parse(&kernel, Endianness::default()).map_err(refused)
+    }
+
     /// Put the running kernel's offsets into the instructions, before the first program is loaded: reading its BTF
     /// takes time, which an object that is used for its maps alone need not spend.
     fn fit_to_kernel(&mut self) -> Result<(), Error> {
         if !self.fits_kernel && self.elf.has_btf_relocations() {
             let refused = |cause: String| refused(&self.object, None, cause);
-            let kernel = aya_obj::btf::Btf::from_sys_fs().map_err(|error| refused(error.to_string()))?;
+            let kernel = self.kernel_btf()?;
             self.elf.relocate_btf(&kernel).map_err(|error| refused(error.to_string()))?;
         }
         self.fits_kernel = true;

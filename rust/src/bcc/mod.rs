@@ -18,5 +18,6 @@ pub(crate) mod object;
 pub(crate) mod prelude;
 pub(crate) mod scan;
 pub(crate) mod source;
+pub(crate) mod tracepoint_btf;
 pub(crate) mod tracepoint_struct;
 pub(crate) mod type_description;

@@ -33,54 +33,104 @@ pub(crate) fn read((category, event): Tracepoint<'_>) -> Result<Format, Missing>
     Format::parse(&text).map_err(|error| Missing::Unreadable(error.to_string()))
 }
 
-/// Return the struct as C, each field where the format says it is.
+/// A field as a member of the struct.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Member {
+    pub(crate) name: String,
+    /// In bytes.
+    pub(crate) offset: usize,
+    pub(crate) shape: Shape,
+    /// More than one for arrays.
+    pub(crate) count: Option<usize>,
+}
+
+/// What a member, or each of its elements, is.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Shape {
+    Integer {
+        size: usize,
+        signed: bool,
+    },
+    Bool,
+    Char,
+    /// To a type of C.
+    Pointer(String),
+}
+
+impl Shape {
+    pub(crate) fn size(&self) -> usize {
+        match self {
+            Self::Integer { size, .. } => *size,
+            Self::Bool | Self::Char => 1,
+            Self::Pointer(_) => 8,
+        }
+    }
+
+    fn c_type(&self) -> String {
+        match self {
+            Self::Integer { size, signed } => format!("{}{} ", if *signed { 's' } else { 'u' }, size * 8),
+            Self::Bool => "bool ".to_owned(),
+            Self::Char => "char ".to_owned(),
+            Self::Pointer(c_type) => c_type.clone(),
+        }
+    }
+}
+
+/// Return the members, each where the format says it is.
 ///
 /// The first 8 bytes are the kernel's own, programs may not read them. What cannot be a member (names that C has for
 /// itself, fields that overlap others) is left out.
+pub(crate) fn members(format: &Format) -> Vec<Member> {
+    let mut at = 8;
+    let mut members = Vec::new();
+    for field in format.fields.iter().filter(|field| !field.common) {
+        let Some(member) = member(field) else { continue };
+        if field.offset < at || !field.offset.is_multiple_of(member.shape.size()) {
+            continue;
+        }
+        at = field.offset + field.size;
+        members.push(member);
+    }
+    members
+}
+
+/// Return the struct as C.
 pub(crate) fn emit(tracepoint: Tracepoint<'_>, format: &Format) -> String {
     let mut text = format!("struct {} {{\n\tu64 __do_not_use__;\n", name_of(tracepoint));
     let mut at = 8;
-    for field in format.fields.iter().filter(|field| !field.common) {
-        let Some((declaration, alignment)) = member(field) else { continue };
-        if field.offset < at || !field.offset.is_multiple_of(alignment) {
-            continue;
+    for Member { name, offset, shape, count } in members(format) {
+        if offset > at {
+            let _ = writeln!(text, "\tchar __rtrace_gap_{at}[{}];", offset - at);
         }
-        if field.offset > at {
-            let _ = writeln!(text, "\tchar __rtrace_gap_{at}[{}];", field.offset - at);
-        }
-        let _ = writeln!(text, "\t{declaration};");
-        at = field.offset + field.size;
+        let _ = match count {
+            Some(count) => writeln!(text, "\t{}{name}[{count}];", shape.c_type()),
+            None => writeln!(text, "\t{}{name};", shape.c_type()),
+        };
+        at = offset + shape.size() * count.unwrap_or(1);
     }
     text.push_str("} __attribute__((preserve_access_index));\n");
     text
 }
 
-/// Return a field's declaration and its alignment.
-fn member(field: &Field) -> Option<(String, usize)> {
+fn member(field: &Field) -> Option<Member> {
     let name = &field.kernel_name;
     if !is_identifier(name) || field.size == 0 {
         return None;
     }
-    let integer = |size: usize| {
-        let sign = if field.signed { 's' } else { 'u' };
-        matches!(size, 1 | 2 | 4 | 8).then(|| (format!("{sign}{}", size * 8), size))
-    };
-    Some(match field.kind {
-        Kind::Integer | Kind::Enum => {
-            let (integer, size) = integer(field.size)?;
-            (format!("{integer} {name}"), size)
-        }
-        Kind::Bool => (format!("bool {name}"), 1),
-        Kind::Pointer if field.size == 8 => (format!("{}{name}", pointer(&field.c_type)), 8),
-        Kind::Array { element_size, count } => {
-            let (integer, size) = integer(element_size)?;
-            (format!("{integer} {name}[{count}]"), size)
-        }
+    let integer = |size: usize| matches!(size, 1 | 2 | 4 | 8).then_some(Shape::Integer { size, signed: field.signed });
+    let (shape, count) = match field.kind {
+        Kind::Integer | Kind::Enum => (integer(field.size)?, None),
+        Kind::Bool => (Shape::Bool, None),
+        Kind::Pointer if field.size == 8 => (Shape::Pointer(pointer(&field.c_type)), None),
+        Kind::Array { element_size, count } => (integer(element_size)?, Some(count)),
         Kind::Dynamic { relative, count: 1, .. } => {
-            (format!("u32 {}_loc_{name}", if relative { "rel" } else { "data" }), 4)
+            let name = format!("{}_loc_{name}", if relative { "rel" } else { "data" });
+            let shape = Shape::Integer { size: 4, signed: false };
+            return Some(Member { name, offset: field.offset, shape, count: None });
         }
-        Kind::Text | Kind::Pointer | Kind::Dynamic { .. } | Kind::Opaque => (format!("char {name}[{}]", field.size), 1),
-    })
+        Kind::Text | Kind::Pointer | Kind::Dynamic { .. } | Kind::Opaque => (Shape::Char, Some(field.size)),
+    };
+    Some(Member { name: name.clone(), offset: field.offset, shape, count })
 }
 
 /// Return the type of a pointer as the format has it, if it is sure to be C without the kernel's typedefs.

@@ -78,3 +78,22 @@ int f(struct pt_regs *ctx)
     spec = ObjectSpec.parse(compile_c(source, name="dir/refused.c"), "refused")
     with pytest.raises(VerifierError, match=r"program `f` at refused\.c:6, `\*count = 1;`: R0 invalid mem access"):
         spec.load({"f": None})
+
+
+def test_an_object_for_another_kernel_is_fitted_to_this_one() -> None:
+    """Fields of the kernel's structs and of tracepoints' records are found by name."""
+    source = """
+    BPF_HASH(counts, u32);
+    TRACEPOINT_PROBE(sched, sched_process_exec) {
+        char name[8];
+        TP_DATA_LOC_READ_STR(name, filename, sizeof(name));
+        counts.increment(args->pid + name[0]);
+        return 0;
+    }
+    int f(struct pt_regs *ctx, struct file *file) { counts.increment(file->f_flags); return 0; }
+    """
+    release = platform.release().encode()
+    data = compile_c(source)
+    assert release in data
+    spec = ObjectSpec.parse(data.replace(release, b"X" * len(release)), "other")
+    spec.load(dict.fromkeys(spec.programs)).close()
