@@ -254,7 +254,8 @@ def test_iterating_gives_one_histogram_an_interval(mechanism: str) -> None:
     histograms = list(measurement)
     assert len(histograms) == 3
     assert measurement.closed
-    assert all(hist.duration >= 0.04 for hist in histograms)
+    # On a slow machine one that comes late is followed by a shorter one: the times of the clock are kept.
+    assert sum(hist.duration for hist in histograms) >= 0.14
 
 
 def test_leaving_the_loop_closes(mechanism: str) -> None:
