@@ -284,6 +284,11 @@
 #define s6_addr16 in6_u.u6_addr16
 #define s6_addr32 in6_u.u6_addr32
 
+/* include/linux/security.h */
+#define CAP_OPT_NONE 0x0
+#define CAP_OPT_NOAUDIT (1U << 1)
+#define CAP_OPT_INSETID (1U << 2)
+
 /* include/uapi/linux/bpf.h, pkt_cls.h */
 #define BPF_ANY 0
 #define BPF_NOEXIST 1
