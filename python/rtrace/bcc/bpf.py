@@ -138,7 +138,8 @@ class BPF(  # one class with everything on it, as its users know it
     ) -> None:
         super().__init__()
         del hdr_file, allow_rlimit
-        if sum(map(bool, (src_file, text, obj_file))) != 1:
+        # An empty text is a program too: scripts make one to ask about the kernel.
+        if sum((bool(src_file), text is not None, obj_file is not None)) != 1:
             message = "BPF() takes one of src_file, text and obj_file"
             raise ValueError(message)
         if device is not None:

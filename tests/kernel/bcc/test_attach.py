@@ -228,6 +228,12 @@ def send_to_ourselves(times: int, payload: bytes = b"x") -> None:
             assert here.recv(64) == payload
 
 
+def test_an_empty_program_can_be_asked_about_the_kernel() -> None:
+    with BPF(text="") as b:
+        assert b.get_syscall_fnname(b"openat").endswith(b"sys_openat")
+        assert len(b) == 0
+
+
 def test_what_is_asked_wrongly_is_told_before_anything_is_loaded() -> None:
     with pytest.raises(ValueError, match="one of src_file, text and obj_file"):
         BPF()
