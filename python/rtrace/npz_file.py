@@ -31,6 +31,9 @@ _BEST_RATIO = 1100
 _ALLOWANCE = 64 << 20
 # Fields of a record are named in the header of its array; numpy's own limit is meant for less.
 _LONGEST_HEADER = 1 << 16
+# What a zip archive, which .npz is, and a single array of numpy's start with.
+_MAGICS = (b"PK", b"\x93NUMPY")
+_LONGEST_MAGIC = max(map(len, _MAGICS))
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
@@ -99,6 +102,10 @@ def load(form: Form, path: str | os.PathLike[str]) -> Iterator[tuple[dict[str, A
     Whatever is raised while it is open becomes a TraceFormatError that names the file.
     """
     with Path(path).open("rb") as file, form.reading(path):
+        # numpy takes anything else for a pickle, and advises to trust it.
+        if not file.read(_LONGEST_MAGIC).startswith(_MAGICS):
+            form.refuse("it is no .npz file")
+        file.seek(0)
         stored = np.load(file, allow_pickle=False, max_header_size=_LONGEST_HEADER)
         if isinstance(stored, np.ndarray):
             form.refuse(f"one array and not a {form.noun}")

@@ -11,6 +11,7 @@ import os
 
 from rtrace import _rtrace
 from rtrace.errors import TargetNotFoundError
+from rtrace.shapes import option_checks
 
 __all__ = ["format_text", "split", "tracepoints"]
 
@@ -39,7 +40,7 @@ def tracepoints(pattern: str = "*:*") -> list[str]:
     PrivilegeError
         If tracefs cannot be read.
     """
-    if ":" not in pattern:
+    if ":" not in option_checks.text("pattern", pattern):
         pattern = f"*:{pattern}"
     folder = events_folder()
     found = []

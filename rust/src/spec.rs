@@ -13,6 +13,7 @@ use aya_obj::{
     maps::PinningType,
 };
 use pyo3::{
+    exceptions::{PyOSError, PyValueError},
     prelude::*,
     types::{PyBytes, PyDict},
 };
@@ -108,7 +109,14 @@ impl ObjectSpec {
     #[staticmethod]
     #[expect(clippy::needless_pass_by_value, reason = "arguments from Python are owned")]
     fn open(path: PathBuf) -> PyResult<Self> {
-        let data = std::fs::read(&path)?;
+        // With the file's name, which Python's own OSError has too.
+        let data = std::fs::read(&path).map_err(|error| match error.raw_os_error() {
+            Some(number) => {
+                let text = error.to_string().replace(&format!(" (os error {number})"), "");
+                PyOSError::new_err((number, text, path.clone().into_os_string()))
+            }
+            None => PyValueError::new_err(format!("object file {}: {error}", path.display())),
+        })?;
         Ok(Self::from_bytes(&data, &path.to_string_lossy())?)
     }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import sys
 import zipfile
 from datetime import UTC, datetime
@@ -234,6 +235,13 @@ class TestOtherFiles:
         with pytest.raises(TraceFormatError):
             Trace.load(path)
         assert not marker.exists()
+
+    @pytest.mark.parametrize("contents", [b"root:x:0:0:root:/root:/bin/bash\n", pickle.dumps({}), b"", b"P"])
+    def test_files_of_others_are_named_as_such(self, contents: bytes, tmp_path: Path) -> None:
+        path = tmp_path / "passwd"
+        path.write_bytes(contents)
+        with pytest.raises(TraceFormatError, match=r"^read trace `.*/passwd`: it is no \.npz file$"):
+            Trace.load(path)
 
     def test_declared_sizes_are_checked_before_memory_is_taken(self, tmp_path: Path) -> None:
         path = tmp_path / "trace.npz"

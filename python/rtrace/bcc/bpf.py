@@ -134,7 +134,7 @@ class BPF(  # one class with everything on it, as its users know it
         device: Name | None = None,
         attach_usdt_ignore_pid: bool = False,  # noqa: FBT001, FBT002
         *,
-        obj_file: str | os.PathLike[str] | None = None,
+        obj_file: Name | os.PathLike[str] | None = None,
     ) -> None:
         super().__init__()
         del hdr_file, allow_rlimit
@@ -148,7 +148,7 @@ class BPF(  # one class with everything on it, as its users know it
         self.debug = debug
         contexts = list(usdt_contexts)
         if obj_file is not None:
-            self._spec = _rtrace.ObjectSpec.open(obj_file)
+            self._spec = _rtrace.ObjectSpec.open(os.fsdecode(obj_file))
         else:
             self._spec = compile_source(src_file, text, cflags, contexts)
         self.funcs = {}
@@ -327,6 +327,9 @@ def compile_source(
     src_file: Name, text: Name | None, cflags: Sequence[Name], contexts: Sequence[USDT]
 ) -> _rtrace.ObjectSpec:
     """Compile a file or a text."""
+    if not isinstance(cflags, (list, tuple)):
+        message = f"cflags must be a list of options, not {cflags!r}"
+        raise TypeError(message)
     name, folders = "<text>", []
     if src_file:
         path = find_file(as_text(src_file))
@@ -334,7 +337,7 @@ def compile_source(
             source = file.read()
         name, folders = path, [os.path.dirname(path) or "."]
     else:
-        source = as_text(text or "")
+        source = as_text(text if text is not None else "")
     for context in contexts:
         source = as_text(context.get_text()) + source
     data = _rtrace.compile_c(source, name=name, include_dirs=folders, cflags=[as_text(flag) for flag in cflags])

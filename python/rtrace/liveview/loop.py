@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from rtrace.errors import ClosedError
 from rtrace.liveview import screens
 from rtrace.liveview.feeds import CallFeed, EventFeed
+from rtrace.shapes import option_checks
 from rtrace.shapes.function_latency import FunctionLatency
-from rtrace.shapes.latency_options import LONGEST
 from rtrace.stop import Stop
 
 if TYPE_CHECKING:
@@ -75,13 +75,9 @@ def live(
     >>> with rtrace.vfsreadlat() as reads, rtrace.disksnoop() as requests:  # doctest: +SKIP
     ...     rtrace.live(reads, requests, duration=10)
     """
-    for name, seconds in (("interval", interval), ("duration", duration)):
-        if seconds is not None and not 0 < seconds <= LONGEST:
-            message = f"{name} must be a positive time in seconds, not {seconds!r}"
-            raise ValueError(message)
-    if keep < 1:
-        message = f"keep must be at least 1, not {keep!r}"
-        raise ValueError(message)
+    interval = option_checks.seconds("interval", interval)
+    duration = option_checks.maybe_seconds("duration", duration)
+    keep = option_checks.whole("keep", keep, "at least 1", 1, 2**63)
     if not measurements:
         message = "there is no measurement to show"
         raise ValueError(message)

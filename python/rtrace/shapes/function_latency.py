@@ -12,9 +12,9 @@ import warnings
 from datetime import UTC, datetime
 
 from rtrace.errors import LostEventsWarning
-from rtrace.shapes import mechanisms, targets
+from rtrace.shapes import mechanisms, option_checks, targets
 from rtrace.shapes.awaiting import RecordOwner, Snapshots
-from rtrace.shapes.latency_options import RING_BYTES, Options, check_seconds
+from rtrace.shapes.latency_options import RING_BYTES, Options
 from rtrace.shapes.ring_options import MAX_BYTES, RingOptions
 from rtrace.typing_light import overload
 
@@ -351,11 +351,10 @@ def function_latency(  # noqa: PLR0913  # keyword-only options, each off by defa
     >>> hist.percentile(99)  # doctest: +SKIP
     Bounds(low=8, high=16)
     """
-    check_seconds("duration", duration)
-    check_seconds("interval", interval)
-    if count is not None and count < 1:
-        message = f"count must be at least 1, not {count!r}"
-        raise ValueError(message)
+    duration = option_checks.maybe_seconds("duration", duration)
+    interval = option_checks.seconds("interval", interval)
+    if count is not None:
+        count = option_checks.whole("count", count, "at least 1 and below 2**63", 1, 2**63)
     options = Options(
         target=target,
         mechanism=mechanism,

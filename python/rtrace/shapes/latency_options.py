@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rtrace.shapes import targets
+from rtrace.shapes import option_checks, targets
 from rtrace.shapes.record_plan import MAX_PAYLOAD
 from rtrace.shapes.ring_options import SMALLEST, RingOptions
 
@@ -21,8 +21,6 @@ MECHANISMS = ("fentry", "kprobe", "syscall")
 UNIT_NS = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
 # The values of enum GroupBy in ebpf/common/src/function_latency.rs.
 GROUP_BY = {None: 0, "pid": 1, "tid": 2, "comm": 3, "cpu": 4}
-# Longest that a clock of nanoseconds in 64 bits can count, in seconds: more than 292 years.
-LONGEST = 2**63 / 1e9
 # Room for 64 thousand calls.
 RING_BYTES = 4 << 20
 
@@ -63,36 +61,25 @@ class Options:
         self.mechanism = mechanism
         self.unit = unit
         self.tasks = tasks or targets.Tasks(None, None, None)
-        self.min_latency = min_latency
+        self.min_latency = option_checks.maybe_seconds("min_latency", min_latency, zero=True)
         self.by = by
-        self.max_groups = max_groups
-        self.records = records
+        self.max_groups = check_groups(max_groups)
+        self.records = bool(records)
         self.ring = ring or RingOptions(ring_bytes=RING_BYTES)
         self.device = device
         self.tool = tool
         self._check()
 
     def _check(self) -> None:
-        choices = {
-            "mechanism": (self.mechanism, ("auto", *MECHANISMS)),
-            "unit": (self.unit, tuple(UNIT_NS)),
-            "by": (self.by, tuple(GROUP_BY)),
-        }
-        for name, (value, known) in choices.items():
-            if value not in known:
-                message = f"{name} must be one of {', '.join(map(repr, known))}, not {value!r}"
-                raise ValueError(message)
+        option_checks.choice("mechanism", self.mechanism, ("auto", *MECHANISMS))
+        option_checks.choice("unit", self.unit, tuple(UNIT_NS))
+        option_checks.choice("by", self.by, tuple(GROUP_BY))
+        option_checks.text("tool", self.tool)
         if not isinstance(self.target, str):
             message = f"target must be the name of a function, not {type(self.target).__name__}"
             raise TypeError(message)
         if not self.target or not self.target.isprintable() or any(letter.isspace() for letter in self.target):
             message = f"{self.target!r} is not the name of a function"
-            raise ValueError(message)
-        if self.min_latency is not None and not 0 <= self.min_latency < LONGEST:
-            message = f"min_latency is a time in seconds, not {self.min_latency!r}"
-            raise ValueError(message)
-        if not 0 < self.max_groups < 2**24:
-            message = f"max_groups must be positive and below {2**24}, not {self.max_groups!r}"
             raise ValueError(message)
 
     def facts(self) -> dict[str, object]:
@@ -118,16 +105,15 @@ class Options:
             spec.set_max_entries("EVENTS", SMALLEST)
 
 
-def check_seconds(name: str, seconds: float | None) -> None:
-    """Refuse a time that cannot pass; None stands for no such time."""
-    if seconds is not None and not 0 < seconds < LONGEST:
-        message = f"{name} must be a positive time in seconds, not {seconds!r}"
-        raise ValueError(message)
+def check_groups(number: int) -> int:
+    """Return how many histograms there may be, which the kernel's map must have room for."""
+    return option_checks.whole("max_groups", number, f"positive and below {2**24}", 1, 2**24)
 
 
 def check_field_bytes(**sizes: int) -> None:
     """Refuse sizes that a field of a record cannot have."""
+    what = f"a multiple of 8 up to {MAX_PAYLOAD}"
     for name, size in sizes.items():
-        if not 0 < size <= MAX_PAYLOAD or size % 8:
-            message = f"{name} must be a multiple of 8 up to {MAX_PAYLOAD}, not {size!r}"
+        if option_checks.whole(name, size, what, 1, MAX_PAYLOAD + 1) % 8:
+            message = f"{name} must be {what}, not {size!r}"
             raise ValueError(message)

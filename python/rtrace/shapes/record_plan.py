@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import struct
 
+from rtrace.shapes import option_checks
+
 TYPE_CHECKING = False  # saves the import of typing
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -175,7 +177,11 @@ def numpy_type(field: Field) -> Any:
     return f"V{size}"
 
 
-def choose(format: dict[str, Any], names: Sequence[str] | None) -> list[Field]:  # noqa: A002  # the kernel's word
+def choose(
+    format: dict[str, Any],  # noqa: A002  # the kernel's word
+    names: str | Sequence[str] | None,
+    option: str = "fields",
+) -> list[Field]:
     """Return the chosen fields of a format, or all that are the tracepoint's own.
 
     Raises
@@ -186,6 +192,7 @@ def choose(format: dict[str, Any], names: Sequence[str] | None) -> list[Field]: 
     fields = {field["name"]: field for field in format["fields"]}
     if names is None:
         return [field for field in fields.values() if not field["common"]]
+    names = option_checks.names(option, names)
     unknown = [name for name in names if name not in fields]
     if unknown:
         import difflib  # noqa: PLC0415  # needed only when all else has failed

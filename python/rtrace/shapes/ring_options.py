@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+from rtrace.shapes import option_checks
+
 TYPE_CHECKING = False  # saves the import of typing
 if TYPE_CHECKING:
     from typing import Literal
@@ -36,20 +38,15 @@ class RingOptions:
         max_bytes: int = MAX_BYTES,
         when_full: WhenFull = "wait",
     ) -> None:
-        self.ring_bytes = ring_bytes
-        self.wakeup_bytes = ring_bytes // WAKEUP_PART if wakeup_bytes is None else wakeup_bytes
-        self.max_bytes = max_bytes
+        self.ring_bytes = size = check_ring_bytes(ring_bytes)
+        if wakeup_bytes is None:
+            wakeup_bytes = size // WAKEUP_PART
+        self.wakeup_bytes = option_checks.whole(
+            "wakeup_bytes", wakeup_bytes, f"at most ring_bytes, {size}", 0, size + 1
+        )
+        self.max_bytes = option_checks.whole("max_bytes", max_bytes, "positive and below 2**63", 1, 2**63)
+        option_checks.choice("when_full", when_full, WHEN_FULL)
         self.when_full = when_full
-        check_ring_bytes(ring_bytes)
-        if not 0 <= self.wakeup_bytes <= ring_bytes:
-            message = f"wakeup_bytes must be at most ring_bytes, {ring_bytes}, not {wakeup_bytes!r}"
-            raise ValueError(message)
-        if max_bytes <= 0:
-            message = f"max_bytes must be positive, not {max_bytes!r}"
-            raise ValueError(message)
-        if when_full not in WHEN_FULL:
-            message = f"when_full must be one of {', '.join(map(repr, WHEN_FULL))}, not {when_full!r}"
-            raise ValueError(message)
 
     def apply(self, spec: _rtrace.ObjectSpec) -> None:
         """Size the ring, and tell the programs when to wake the reader."""
@@ -63,8 +60,11 @@ class RingOptions:
         )
 
 
-def check_ring_bytes(size: int) -> None:
-    """Refuse a size that a ring buffer cannot have."""
-    if not (SMALLEST <= size < 2**31 and size & (size - 1) == 0):
-        message = f"ring_bytes must be a power of two, at least {SMALLEST}, not {size!r}"
+def check_ring_bytes(size: int) -> int:
+    """Return a size that a ring buffer can have."""
+    what = f"a power of two, at least {SMALLEST} and below {2**31}"
+    number = option_checks.whole("ring_bytes", size, what, SMALLEST, 2**31)
+    if number & (number - 1):
+        message = f"ring_bytes must be {what}, not {number}"
         raise ValueError(message)
+    return number

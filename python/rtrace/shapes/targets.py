@@ -6,6 +6,7 @@ import os
 
 from rtrace import _rtrace
 from rtrace.errors import NotSupportedError, TargetNotFoundError
+from rtrace.shapes import option_checks
 
 # Inode of the kernel's first pid namespace (PROC_PID_INIT_INO, include/linux/proc_ns.h).
 FIRST_PID_NAMESPACE = 0xEFFFFFFC
@@ -32,10 +33,8 @@ class Tasks:
     __slots__ = ("cgroup", "pid", "tid")
 
     def __init__(self, pid: int | None, tid: int | None, cgroup: str | os.PathLike[str] | int | None) -> None:
-        check_task("pid", pid)
-        check_task("tid", tid)
-        self.pid = pid
-        self.tid = tid
+        self.pid = None if pid is None else check_task("pid", pid)
+        self.tid = None if tid is None else check_task("tid", tid)
         self.cgroup = None if cgroup is None else find_cgroup(cgroup)
 
     def facts(self) -> dict[str, object]:
@@ -100,11 +99,12 @@ def find_cgroup(where: str | os.PathLike[str] | int) -> str:
         If there is no such cgroup, or no version 2 hierarchy is mounted.
     """
     root = unified_root()
-    if isinstance(where, int):
-        folders = (folder for folder, _, _ in os.walk(root) if os.stat(folder).st_ino == where)
-    else:
-        given = os.fspath(where)
+    if isinstance(where, (str, bytes, os.PathLike)):
+        given = os.fsdecode(where)
         folders = (folder for folder in (given, os.path.join(root, given.lstrip("/"))) if is_below(folder, root))
+    else:
+        number = option_checks.whole("cgroup", where, "a path or the id of a cgroup", 1, 2**64)
+        folders = (folder for folder, _, _ in os.walk(root) if os.stat(folder).st_ino == number)
     found = next(folders, None)
     if found is None:
         message = f"measure cgroup `{where}`: no such cgroup below {root}"
@@ -129,8 +129,8 @@ def unified_root() -> str:
     raise TargetNotFoundError(message, kind="cgroup", hint="mount -t cgroup2 none /sys/fs/cgroup")
 
 
-def check_task(kind: str, number: int | None) -> None:
-    """Refuse the number of a process or thread that does not exist.
+def check_task(kind: str, number: int) -> int:
+    """Return the number of a process or thread that exists.
 
     Raises
     ------
@@ -139,19 +139,13 @@ def check_task(kind: str, number: int | None) -> None:
     TargetNotFoundError
         If nothing runs under it.
     """
-    if number is None:
-        return
-    if not isinstance(number, int) or isinstance(number, bool):
-        message = f"{kind} must be an int, not {type(number).__name__}"
-        raise TypeError(message)
-    if number <= 0:
-        message = f"{kind} must be positive, not {number}"
-        raise ValueError(message)
+    number = option_checks.whole(kind, number, "positive and below 2**31", 1, 2**31)
     # /proc lists processes only, but finds threads by their number too.
     if not os.path.exists(f"/proc/{number}"):
         what = "process" if kind == "pid" else "thread"
         message = f"measure {kind} {number}: no such {what}"
         raise TargetNotFoundError(message, kind=what, target=str(number), hint="`ps -eLo pid,tid,comm` lists them")
+    return number
 
 
 def pid_namespace() -> tuple[int, int]:

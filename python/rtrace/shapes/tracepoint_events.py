@@ -9,8 +9,8 @@ from __future__ import annotations
 import contextlib
 
 from rtrace import _rtrace, tracefs
-from rtrace.shapes import filters, record_plan, targets
-from rtrace.shapes.latency_options import check_field_bytes, check_seconds
+from rtrace.shapes import filters, option_checks, record_plan, targets
+from rtrace.shapes.latency_options import check_field_bytes
 from rtrace.shapes.recording import Recording
 from rtrace.shapes.ring_options import MAX_BYTES, RING_BYTES, RingOptions
 from rtrace.typing_light import overload
@@ -153,7 +153,8 @@ def tracepoint_events(  # noqa: PLR0913  # keyword-only options, each off by def
     >>> trace = rtrace.tracepoint_events("sched:sched_switch", duration=1)  # doctest: +SKIP
     >>> trace.to_pandas().groupby("next_comm").size()  # doctest: +SKIP
     """
-    check_seconds("duration", duration)
+    duration = option_checks.maybe_seconds("duration", duration)
+    option_checks.text("tool", tool)
     check_field_bytes(max_text=max_text, max_array=max_array)
     ring_options = RingOptions(
         ring_bytes=ring_bytes, wakeup_bytes=wakeup_bytes, max_bytes=max_bytes, when_full=when_full
@@ -168,7 +169,7 @@ def tracepoint_events(  # noqa: PLR0913  # keyword-only options, each off by def
     spec.set_global("RECORD_BYTES", plan.record_bytes)
     ring_options.apply(spec)
     if filter is not None:
-        spec.set_global("FILTER", filters.table(_rtrace.parse_filter(filter, text)))
+        spec.set_global("FILTER", filters.table(_rtrace.parse_filter(option_checks.text("filter", filter), text)))
     with contextlib.ExitStack() as stack:
         loaded = stack.enter_context(spec.load({"tpev_hit": None}))
         tasks.set_cgroup(loaded)

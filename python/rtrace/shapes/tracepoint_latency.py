@@ -9,8 +9,8 @@ import contextlib
 import struct
 
 from rtrace import _rtrace, tracefs
-from rtrace.shapes import block_requests, filters, record_plan, targets
-from rtrace.shapes.latency_options import LONGEST, check_field_bytes, check_seconds
+from rtrace.shapes import block_requests, filters, option_checks, record_plan, targets
+from rtrace.shapes.latency_options import check_field_bytes
 from rtrace.shapes.recording import Recording
 from rtrace.shapes.ring_options import MAX_BYTES, RING_BYTES, RingOptions
 from rtrace.typing_light import overload
@@ -176,14 +176,17 @@ def tracepoint_latency(  # noqa: PLR0913  # keyword-only options, each off by de
     ... )
     >>> trace.histogram("latency_ns").print()  # doctest: +SKIP
     """
-    check_seconds("duration", duration)
+    duration = option_checks.maybe_seconds("duration", duration)
+    min_latency = option_checks.maybe_seconds("min_latency", min_latency, zero=True)
+    max_starts = option_checks.whole("max_starts", max_starts, f"positive and below {2**24}", 1, 2**24)
     check_field_bytes(max_text=max_text)
-    check(min_latency, max_starts)
+    option_checks.text("tool", tool)
+    parts = option_checks.names("key", key)
     ring_options = RingOptions(
         ring_bytes=ring_bytes, wakeup_bytes=wakeup_bytes, max_bytes=max_bytes, when_full=when_full
     )
     tasks = targets.Tasks(pid, tid, cgroup)
-    by_request = key == block_requests.KEY
+    by_request = parts == (block_requests.KEY,)
     if by_request:
         check_requests(start, end)
         texts = block_requests.format_texts()
@@ -195,7 +198,7 @@ def tracepoint_latency(  # noqa: PLR0913  # keyword-only options, each off by de
     tasks.apply(spec)
     if by_request:
         block_requests.apply(spec)
-    set_key(spec, (key,) if isinstance(key, str) else tuple(key), forms)
+    set_key(spec, parts, forms)
     spec.set_global("START_SEGMENTS", plans[0].table())
     spec.set_global("END_SEGMENTS", plans[1].table())
     spec.set_global("CARRIED_BYTES", plans[1].base - plans[0].base)
@@ -203,7 +206,7 @@ def tracepoint_latency(  # noqa: PLR0913  # keyword-only options, each off by de
     ring_options.apply(spec)
     spec.set_global("MIN_LATENCY_NS", round((min_latency or 0) * 1e9))
     if filter is not None:
-        spec.set_global("FILTER", filters.table(_rtrace.parse_filter(filter, texts[0])))
+        spec.set_global("FILTER", filters.table(_rtrace.parse_filter(option_checks.text("filter", filter), texts[0])))
     spec.set_max_entries("STARTS", max_starts)
     # Ends first, so that no start goes unanswered.
     sides = [
@@ -239,21 +242,12 @@ def tracepoint_latency(  # noqa: PLR0913  # keyword-only options, each off by de
         return recording.record(duration)
 
 
-def check(min_latency: float | None, max_starts: int) -> None:
-    """Refuse options that make no sense."""
-    if min_latency is not None and not 0 <= min_latency < LONGEST:
-        message = f"min_latency is a time in seconds, not {min_latency!r}"
-        raise ValueError(message)
-    if not 0 < max_starts < 2**24:
-        message = f"max_starts must be positive and below {2**24}, not {max_starts!r}"
-        raise ValueError(message)
-
-
 def lay_out(
     forms: tuple[Format, Format], fields: Sequence[str] | None, end_fields: Sequence[str] | None, max_text: int
 ) -> tuple[record_plan.Plan, record_plan.Plan]:
     """Lay the record out: the header, what is carried from the start, the end's own fields."""
-    first, last = (record_plan.choose(form, names) for form, names in zip(forms, (fields, end_fields), strict=True))
+    first = record_plan.choose(forms[0], fields)
+    last = record_plan.choose(forms[1], end_fields, "end_fields")
     if fields is None:
         first = [field for field in first if field["kind"] != "dynamic"]
     if end_fields is None:

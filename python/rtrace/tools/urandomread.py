@@ -6,10 +6,10 @@ import time
 
 from rtrace import _rtrace
 from rtrace.errors import RtraceError, TargetNotFoundError
-from rtrace.shapes import targets
+from rtrace.shapes import option_checks, targets
 from rtrace.shapes.awaiting import Batches, RecordOwner
 from rtrace.shapes.function_latency import FunctionLatency
-from rtrace.shapes.latency_options import Options, check_seconds
+from rtrace.shapes.latency_options import Options
 from rtrace.shapes.tracepoint_events import tracepoint_events
 from rtrace.typing_light import overload
 
@@ -239,7 +239,7 @@ def urandomread(
     >>> trace = rtrace.urandomread(duration=5)  # doctest: +SKIP
     >>> trace.to_pandas().groupby("comm")["got_bits"].sum()  # doctest: +SKIP
     """
-    check_seconds("duration", duration)
+    duration = option_checks.maybe_seconds("duration", duration)
     reads = UrandomReads(targets.Tasks(pid, tid, cgroup))
     if duration is None:
         return reads

@@ -23,7 +23,9 @@ pub(crate) fn attach(
         operation: format!("attach {kind} `{name}` to `{symbol}`"),
         feature: "the kprobe PMU (CONFIG_KPROBES, CONFIG_KPROBE_EVENTS)",
         minimum_kernel: Some("4.17"),
-        hint: "use mechanism=\"fentry\" or \"syscall\", or a kernel built with CONFIG_KPROBES=y".into(),
+        hint: "a tracepoint, or fentry where this kernel has it; or a kernel built with CONFIG_KPROBES=y and \
+               CONFIG_KPROBE_EVENTS=y"
+            .into(),
     })?;
     let failed = |source: io::Error| match source.raw_os_error() {
         Some(libc::ENOENT | libc::EADDRNOTAVAIL) => {

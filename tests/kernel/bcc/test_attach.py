@@ -235,6 +235,10 @@ def test_an_empty_program_can_be_asked_about_the_kernel() -> None:
 
 
 def test_what_is_asked_wrongly_is_told_before_anything_is_loaded() -> None:
+    with pytest.raises(FileNotFoundError, match=r"No such file or directory: 'none\.o'"):
+        BPF(obj_file=b"none.o")
+    with pytest.raises(TypeError, match="cflags must be a list of options, not '-DX'"):
+        BPF(text="", cflags="-DX")
     with pytest.raises(ValueError, match="one of src_file, text and obj_file"):
         BPF()
     with pytest.raises(FileNotFoundError, match="here or beside the script"):
