@@ -9,9 +9,8 @@ import difflib
 import fnmatch
 import os
 
-from rtrace import _rtrace
+from rtrace import _rtrace, option_checks
 from rtrace.errors import TargetNotFoundError
-from rtrace.shapes import option_checks
 
 __all__ = ["format_text", "split", "tracepoints"]
 

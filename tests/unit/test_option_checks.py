@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import rtrace
-from rtrace.shapes import option_checks
+from rtrace import option_checks
 
 NO_NUMBERS: list[Any] = ["5", b"5", [], {}, object(), True, None]
 ANYTHING = st.one_of(

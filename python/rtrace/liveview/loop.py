@@ -7,10 +7,10 @@ import signal
 import time
 from typing import TYPE_CHECKING, Any
 
+from rtrace import option_checks
 from rtrace.errors import ClosedError
 from rtrace.liveview import screens
 from rtrace.liveview.feeds import CallFeed, EventFeed
-from rtrace.shapes import option_checks
 from rtrace.shapes.function_latency import FunctionLatency
 from rtrace.stop import Stop
 

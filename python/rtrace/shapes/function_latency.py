@@ -11,8 +11,9 @@ import time
 import warnings
 from datetime import UTC, datetime
 
+from rtrace import option_checks
 from rtrace.errors import LostEventsWarning
-from rtrace.shapes import mechanisms, option_checks, targets
+from rtrace.shapes import mechanisms, targets
 from rtrace.shapes.awaiting import RecordOwner, Snapshots
 from rtrace.shapes.latency_options import RING_BYTES, Options
 from rtrace.shapes.ring_options import MAX_BYTES, RingOptions

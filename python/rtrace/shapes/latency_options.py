@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from rtrace.shapes import option_checks, targets
+from rtrace import option_checks
+from rtrace.shapes import targets
 from rtrace.shapes.record_plan import MAX_PAYLOAD
 from rtrace.shapes.ring_options import SMALLEST, RingOptions
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from rtrace.shapes import option_checks
+from rtrace import option_checks
 
 TYPE_CHECKING = False  # saves the import of typing
 if TYPE_CHECKING:

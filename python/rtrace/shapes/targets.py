@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 
-from rtrace import _rtrace
+from rtrace import _rtrace, option_checks
 from rtrace.errors import NotSupportedError, TargetNotFoundError
-from rtrace.shapes import option_checks
 
 # Inode of the kernel's first pid namespace (PROC_PID_INIT_INO, include/linux/proc_ns.h).
 FIRST_PID_NAMESPACE = 0xEFFFFFFC

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import contextlib
 
-from rtrace import _rtrace, tracefs
-from rtrace.shapes import filters, option_checks, record_plan, targets
+from rtrace import _rtrace, option_checks, tracefs
+from rtrace.shapes import filters, record_plan, targets
 from rtrace.shapes.latency_options import check_field_bytes
 from rtrace.shapes.recording import Recording
 from rtrace.shapes.ring_options import MAX_BYTES, RING_BYTES, RingOptions

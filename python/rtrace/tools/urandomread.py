@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 
-from rtrace import _rtrace
+from rtrace import _rtrace, option_checks
 from rtrace.errors import RtraceError, TargetNotFoundError
-from rtrace.shapes import option_checks, targets
+from rtrace.shapes import targets
 from rtrace.shapes.awaiting import Batches, RecordOwner
 from rtrace.shapes.function_latency import FunctionLatency
 from rtrace.shapes.latency_options import Options
