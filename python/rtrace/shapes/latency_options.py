@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from rtrace.shapes import targets
+from rtrace.shapes import splits, targets
 from rtrace.shapes.record_plan import MAX_PAYLOAD
 from rtrace.shapes.ring_options import SMALLEST, RingOptions
 
 TYPE_CHECKING = False  # saves the import of typing
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Literal
 
     from rtrace import _rtrace
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 # In the order in which "auto" tries them.
 MECHANISMS = ("fentry", "kprobe", "syscall")
 UNIT_NS = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
-# The values of enum GroupBy in ebpf/common/src/function_latency.rs.
-GROUP_BY = {None: 0, "pid": 1, "tid": 2, "comm": 3, "cpu": 4}
 # Longest that a clock of nanoseconds in 64 bits can count, in seconds: more than 292 years.
 LONGEST = 2**63 / 1e9
 # Room for 64 thousand calls.
@@ -75,25 +74,24 @@ class Options:
     def _check(self) -> None:
         choices = {
             "mechanism": (self.mechanism, ("auto", *MECHANISMS)),
-            "unit": (self.unit, tuple(UNIT_NS)),
-            "by": (self.by, tuple(GROUP_BY)),
+            "by": (self.by, (None, *splits.TASK_GROUPS)),
         }
         for name, (value, known) in choices.items():
-            if value not in known:
-                message = f"{name} must be one of {', '.join(map(repr, known))}, not {value!r}"
-                raise ValueError(message)
+            check_choice(name, value, known)
+        check_unit(self.unit)
         if not isinstance(self.target, str):
             message = f"target must be the name of a function, not {type(self.target).__name__}"
             raise TypeError(message)
         if not self.target or not self.target.isprintable() or any(letter.isspace() for letter in self.target):
             message = f"{self.target!r} is not the name of a function"
             raise ValueError(message)
-        if self.min_latency is not None and not 0 <= self.min_latency < LONGEST:
-            message = f"min_latency is a time in seconds, not {self.min_latency!r}"
-            raise ValueError(message)
-        if not 0 < self.max_groups < 2**24:
-            message = f"max_groups must be positive and below {2**24}, not {self.max_groups!r}"
-            raise ValueError(message)
+        check_min_latency(self.min_latency)
+        check_number("max_groups", self.max_groups)
+
+    @property
+    def split(self) -> splits.Split | None:
+        """What the histogram is split by."""
+        return splits.of_task(self.by)
 
     def facts(self) -> dict[str, object]:
         """Return the filters that are on, for the result."""
@@ -105,10 +103,7 @@ class Options:
     def apply(self, spec: _rtrace.ObjectSpec) -> None:
         """Write the options into the object's globals; what is off costs nothing in the kernel."""
         self.tasks.apply(spec)
-        spec.set_global("MIN_LATENCY_NS", round((self.min_latency or 0) * 1e9))
-        spec.set_global("UNIT_NS", UNIT_NS[self.unit])
-        spec.set_global("GROUP_BY", GROUP_BY[self.by])
-        spec.set_max_entries("GROUPS", self.max_groups if self.by else 1)
+        apply_counting(spec, self.unit, self.min_latency, self.split, self.max_groups)
         if self.device is not None:
             targets.set_device(spec, self.device)
         spec.set_global("RECORD_CALLS", int(self.records))
@@ -116,6 +111,44 @@ class Options:
             self.ring.apply(spec)
         else:
             spec.set_max_entries("EVENTS", SMALLEST)
+
+
+def apply_counting(
+    spec: _rtrace.ObjectSpec, unit: Unit, min_latency: float | None, split: splits.Split | None, max_groups: int
+) -> None:
+    """Tell the programs what is counted, and how."""
+    spec.set_global("MIN_LATENCY_NS", round((min_latency or 0) * 1e9))
+    spec.set_global("UNIT_NS", UNIT_NS[unit])
+    if split is None:
+        spec.set_max_entries("GROUPS", 1)
+    else:
+        split.apply(spec, max_groups)
+
+
+def check_choice(name: str, value: object, known: Sequence[object]) -> None:
+    """Refuse what is none of the values that there are."""
+    if value not in known:
+        message = f"{name} must be one of {', '.join(map(repr, known))}, not {value!r}"
+        raise ValueError(message)
+
+
+def check_number(name: str, number: int) -> None:
+    """Refuse a number of entries that no map can hold."""
+    if not 0 < number < 2**24:
+        message = f"{name} must be positive and below {2**24}, not {number!r}"
+        raise ValueError(message)
+
+
+def check_unit(unit: str) -> None:
+    """Refuse a unit that histograms do not have."""
+    check_choice("unit", unit, tuple(UNIT_NS))
+
+
+def check_min_latency(min_latency: float | None) -> None:
+    """Refuse a latency that nothing can have."""
+    if min_latency is not None and not 0 <= min_latency < LONGEST:
+        message = f"min_latency is a time in seconds, not {min_latency!r}"
+        raise ValueError(message)
 
 
 def check_seconds(name: str, seconds: float | None) -> None:
