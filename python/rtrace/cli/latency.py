@@ -7,7 +7,8 @@ CPU of its end, the time between the two, then the fields.
 --histogram counts the times in the kernel instead and prints a histogram for
 each interval: every 5 seconds unless told otherwise, until Ctrl-C. --by splits
 it by a field of the start or the end, a number or a text of up to 16 bytes, or
-by pid, tid or comm of the start, or the cpu of the end.
+by pid, tid or comm of the start, or the cpu of the end. -o saves all of it as
+well, as .npz; --json prints one object for each histogram.
 
 The key is up to 4 fields that both tracepoints have and that tell apart what
 is under way; tid is the running thread, which is right for system calls, and

@@ -19,8 +19,8 @@ MAX_TEXT = 16
 
 def add_intervals(parser: Parser) -> None:
     """Add the interval and the number of histograms, as every command that prints them has."""
-    parser.add_argument("interval", nargs="?", type=span, help="seconds between histograms (5)")
-    parser.add_argument("histograms", nargs="?", type=positive, metavar="count", help="number of histograms (no end)")
+    parser.add_argument("interval", nargs="?", type=span, help="seconds between --histogram's (5)")
+    parser.add_argument("histograms", nargs="?", type=positive, metavar="count", help="number of them (no end)")
 
 
 def add_options(parser: Parser) -> None:

@@ -102,16 +102,22 @@ class Session:
 
     def close(self) -> None:
         """Detach and free."""
-        self.detach()
+        _rtrace.close_all(self.links)
         if self.ring is not None:
             self.ring.close()
         self.object.close()
 
 
 class PairSession(Session):
-    """The kernel's side of two tracepoints that a key joins."""
+    """The kernel's side of two tracepoints that a key joins; the first link is that of the end."""
 
     __slots__ = ()
+
+    def detach(self) -> None:
+        """Detach, and keep what can be read."""
+        # Of starts that nothing ends any more each would look as if the next one had taken its key over: a loss.
+        _rtrace.close_all(self.links[1:])
+        super().detach()
 
     def observed(self) -> dict[str, int]:
         """Return what was seen beside that; ``starts_not_ended`` are those whose end has not come yet."""
