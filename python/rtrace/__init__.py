@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from rtrace.liveview.loop import live as live
     from rtrace.shapes.function_latency import FunctionLatency as FunctionLatency
     from rtrace.shapes.function_latency import function_latency as function_latency
+    from rtrace.shapes.pair_counting import TracepointLatency as TracepointLatency
     from rtrace.shapes.recording import Recording as Recording
     from rtrace.shapes.tracepoint_events import tracepoint_events as tracepoint_events
     from rtrace.shapes.tracepoint_latency import tracepoint_latency as tracepoint_latency
@@ -78,6 +79,7 @@ _HOMES = {
     "rtrace.histogram": ("Histogram",),
     "rtrace.liveview.loop": ("live",),
     "rtrace.shapes.function_latency": ("FunctionLatency", "function_latency"),
+    "rtrace.shapes.pair_counting": ("TracepointLatency",),
     "rtrace.shapes.recording": ("Recording",),
     "rtrace.shapes.tracepoint_events": ("tracepoint_events",),
     "rtrace.shapes.tracepoint_latency": ("tracepoint_latency",),

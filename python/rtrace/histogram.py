@@ -47,7 +47,7 @@ class Bounds(NamedTuple):
 
 @dataclasses.dataclass(init=False, repr=False, eq=False, frozen=True, slots=True)
 class Histogram:
-    """Latencies of one function in 64 log2 buckets, with the facts of how they were measured.
+    """Latencies of one function, or between two tracepoints, in 64 log2 buckets, with the facts of their measurement.
 
     Bucket 0 covers 0..1 and bucket i covers 2**i .. 2**(i+1) - 1 of ``latency // unit``, as the kernel counts them.
     Immutable. Always true, also when nothing was counted, so that ``if hist:`` only tells it from None; ask ``total``.
@@ -61,11 +61,11 @@ class Histogram:
     unit
         Unit of the buckets: ``"ns"``, ``"us"``, ``"ms"`` or ``"s"``.
     target
-        The function that was timed, as ``"vfs_read"``.
+        What was timed: a function, as ``"vfs_read"``, or two tracepoints, as ``"START -> END"``.
     tool
         What measured it, as ``"vfsreadlat"`` or ``"function_latency"``.
     mechanism
-        How: ``"kprobe"``, ``"fentry"`` or ``"syscall"``.
+        How: ``"kprobe"``, ``"fentry"``, ``"syscall"`` or ``"tracepoint"``.
     boundary
         A sentence that says what exactly was timed; may be empty.
     host, kernel
@@ -76,14 +76,16 @@ class Histogram:
         Length of the measurement, seconds.
     losses
         Calls that are missing from the counts, by cause; a cause starts with a plural: ``"starts_not_stored"``.
+    observed
+        What was seen beside the calls that are counted, as ``{"below_minimum": 3}``: not losses.
     nested
         How many of the calls were made by a thread already inside the function.
     by
         What the histogram is split by (``"pid"``, ``"comm"``), or None.
     groups
         The parts of a split histogram by key (int for a pid, str for a comm), which must add up to `counts` and
-        `sum_ns`. Each takes over the facts of the whole; losses and nested calls only the whole knows. Empty ones are
-        dropped, the rest sorted by total, largest first.
+        `sum_ns`. Each takes over the facts of the whole; losses, nested calls and what was observed only the whole
+        knows. Empty ones are dropped, the rest sorted by total, largest first.
     options
         The filters and settings of the measurement: JSON scalars and sequences of them.
 
@@ -91,7 +93,7 @@ class Histogram:
     ----------
     counts : numpy.ndarray, shape (64,), dtype uint64
         Calls per bucket; read-only.
-    groups, losses, options : Mapping
+    groups, losses, observed, options : Mapping
         Read-only; empty when there is nothing.
 
     Raises
@@ -128,6 +130,7 @@ class Histogram:
     started: datetime | None
     duration: float
     losses: Mapping[str, int]
+    observed: Mapping[str, int]
     nested: int
     by: str | None
     groups: Mapping[Any, Histogram]
@@ -148,6 +151,7 @@ class Histogram:
         started: datetime | None = None,
         duration: float = 0.0,
         losses: Mapping[str, int] | None = None,
+        observed: Mapping[str, int] | None = None,
         nested: int = 0,
         by: str | None = None,
         groups: Mapping[Any, Histogram] | None = None,
@@ -160,7 +164,8 @@ class Histogram:
         own = {
             "counts": check.counts(counts),
             "sum_ns": check.count("sum_ns", sum_ns),
-            "losses": check.losses(losses),
+            "losses": check.causes(losses),
+            "observed": check.causes(observed),
             "nested": check.count("nested", nested),
             "by": None if by is None else check.text("by", by),
             "groups": MappingProxyType({}),

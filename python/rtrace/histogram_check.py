@@ -42,9 +42,9 @@ def facts(
     }
 
 
-def losses(value: Mapping[str, int] | None) -> Mapping[str, int]:
-    """Return a read-only copy of the losses by cause."""
-    return MappingProxyType({text("loss", cause): count(cause, number) for cause, number in (value or {}).items()})
+def causes(value: Mapping[str, int] | None) -> Mapping[str, int]:
+    """Return a read-only copy of counts by cause: what was lost, or observed."""
+    return MappingProxyType({text("cause", cause): count(cause, number) for cause, number in (value or {}).items()})
 
 
 def counts(value: ArrayLike) -> NDArray[np.uint64]:
@@ -132,7 +132,7 @@ def groups(whole: Histogram, parts: Mapping[Any, Histogram], facts: Mapping[str,
         if part.sum_ns or part.counts.any()
     }
     order = sorted(kept, key=lambda key: (-kept[key][0], isinstance(key, str), key))
-    alone = {**facts, "losses": None, "nested": 0, "by": None, "groups": None}
+    alone = {**facts, "losses": None, "observed": None, "nested": 0, "by": None, "groups": None}
     return MappingProxyType({key: dataclasses.replace(kept[key][1], **alone) for key in order})
 
 

@@ -76,6 +76,7 @@ def _facts(hist: Histogram) -> dict[str, Any]:
         **{name: getattr(hist, name) for name in _PLAIN},
         "started": hist.started.isoformat() if hist.started else None,
         "losses": dict(hist.losses),
+        "observed": dict(hist.observed),
         "options": {name: _listed(value) for name, value in hist.options.items()},
         "total": hist.total,
         "mean": hist.mean if hist.total else None,
@@ -102,6 +103,8 @@ def _build(
         counts=counts,
         started=None if started is None else datetime.fromisoformat(started),
         losses=facts["losses"],
+        # Files of earlier versions have none.
+        observed=facts.get("observed"),
         options=facts["options"],
         groups=parts,
     )

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 # Spaces around it because a kernel's release may end in a plus sign.
 _AND = " + "
+# Observed at one time, where everything else is counted since the beginning: what is under way.
+_STATES = frozenset({"starts_not_ended"})
 
 
 def merge(one: Histogram, other: Histogram) -> Histogram:
@@ -27,10 +29,10 @@ def merge(one: Histogram, other: Histogram) -> Histogram:
     Returns
     -------
     Histogram
-        Counts, sums, losses and nested calls are added, groups by key. ``started`` is the earlier one and ``duration``
-        the sum: the seconds of tracing that went into it, also where they overlapped or lay apart. ``tool``,
-        ``mechanism``, ``boundary``, ``host`` and ``kernel`` list what went into it, sorted and joined by " + ". An
-        option that differs becomes the tuple of its values, None where it was not set.
+        Counts, sums, losses, nested calls and what was observed are added, groups by key. ``started`` is the earlier
+        one and ``duration`` the sum: the seconds of tracing that went into it, also where they overlapped or lay
+        apart. ``tool``, ``mechanism``, ``boundary``, ``host`` and ``kernel`` list what went into it, sorted and joined
+        by " + ". An option that differs becomes the tuple of its values, None where it was not set.
 
     Raises
     ------
@@ -64,7 +66,8 @@ def difference(later: Histogram, earlier: Histogram) -> Histogram:
     -------
     Histogram
         What was counted and lost in between. It starts where the earlier snapshot ended, so that
-        ``earlier + (later - earlier) == later`` but for the rounding of ``duration``.
+        ``earlier + (later - earlier) == later`` but for the rounding of ``duration``, and for starts that have no end
+        yet: of these it has those of the later one.
 
     Raises
     ------
@@ -82,9 +85,10 @@ def difference(later: Histogram, earlier: Histogram) -> Histogram:
         return more - less
 
     started = later.started
+    since = {name: number for name, number in earlier.observed.items() if name not in _STATES}
     return dataclasses.replace(
         later,
-        **_combine(later, earlier, minus),
+        **_combine(later, dataclasses.replace(earlier, observed=since), minus),
         started=None if started is None else started + timedelta(seconds=earlier.duration),
         duration=later.duration - earlier.duration,
     )
@@ -92,13 +96,21 @@ def difference(later: Histogram, earlier: Histogram) -> Histogram:
 
 def _combine(one: Histogram, other: Histogram, operation: Callable[[int, int], int]) -> dict[str, Any]:
     combined = _combine_counts(one, other, operation)
-    losses = {name: operation(*_both(one.losses, other.losses, name, 0)) for name in {**one.losses, **other.losses}}
     nothing = dataclasses.replace(one, counts=one.counts * 0, sum_ns=0, groups={}, by=None)
     groups = {
         key: dataclasses.replace(nothing, **_combine_counts(*_both(one.groups, other.groups, key, nothing), operation))
         for key in {**one.groups, **other.groups}
     }
-    return {**combined, "losses": losses, "nested": operation(one.nested, other.nested), "groups": groups}
+    causes = {
+        name: _combine_causes(getattr(one, name), getattr(other, name), operation) for name in ("losses", "observed")
+    }
+    return {**combined, **causes, "nested": operation(one.nested, other.nested), "groups": groups}
+
+
+def _combine_causes(
+    one: Mapping[str, int], other: Mapping[str, int], operation: Callable[[int, int], int]
+) -> dict[str, int]:
+    return {name: operation(*_both(one, other, name, 0)) for name in {**one, **other}}
 
 
 def _combine_counts(one: Histogram, other: Histogram, operation: Callable[[int, int], int]) -> dict[str, Any]:

@@ -130,7 +130,7 @@ class Trace:
     ) -> None:
         texts = {"target": target, "tool": tool, "host": host, "kernel": kernel}
         kept = trace_check.records(records)
-        lost = histogram_check.losses(losses)
+        lost = histogram_check.causes(losses)
         own = {
             **{name: histogram_check.text(name, value) for name, value in texts.items()},
             "records": kept,
@@ -139,7 +139,7 @@ class Trace:
             "clock_offset_ns": trace_check.offset(clock_offset_ns),
             "lost_per_cpu": trace_check.lost_per_cpu(lost_per_cpu, sum(lost.values())),
             "losses": lost,
-            "observed": histogram_check.losses(observed),
+            "observed": histogram_check.causes(observed),
             "options": trace_check.options(options),
             "fields": trace_check.fields(fields, kept.dtype.names or ()),
         }

@@ -72,6 +72,11 @@ class FieldFacts:
         """Whether there is a table of names."""
         return bool(self.flags or self.symbols)
 
+    @property
+    def worded(self) -> bool:
+        """Whether people call its values by something else than plain numbers: names, or the two of a device."""
+        return self.named or self.format == "dev"
+
     def name_of(self, value: int) -> str:
         """Write one value as people read it: by its names where there are any, else as `format` says."""
         if value in self.symbols:

@@ -40,8 +40,8 @@ def trace_histogram(trace: Trace, column: str, by: str | None, unit: Unit, max_g
     return Histogram(
         counts=counts.sum(axis=0), sum_ns=sum(sums), **facts, tool=trace.tool, mechanism="tracepoint",
         boundary=trace.fields[column].description, host=trace.host, kernel=trace.kernel, started=trace.started,
-        duration=trace.duration, losses=trace.losses, by=by, groups=parts if by is not None else None,
-        options=trace.options,
+        duration=trace.duration, losses=trace.losses, observed=trace.observed, by=by,
+        groups=parts if by is not None else None, options=trace.options,
     )  # fmt: skip
 
 
@@ -63,24 +63,19 @@ def _groups(trace: Trace, by: str, max_groups: int) -> tuple[list[int | str], ND
         _refuse(trace, f"cannot split by column `{by}` of dtype {column.dtype}")
     if max_groups < 1:
         _refuse(trace, f"max_groups is {max_groups}, less than 1")
-    if column.dtype.kind == "S" or trace.fields[by].named:
-        column = trace_values.names(column, trace.fields[by])
+    column = trace_values.group_keys(column, trace.fields[by])
     found, places, sizes = np.unique(column, return_inverse=True, return_counts=True)
     if len(found) <= max_groups:
-        return _plain(found), places
+        return trace_values.plain(found), places
     largest = np.argsort(-sizes, kind="stable")[:max_groups]
     renamed = np.full(len(found), max_groups, np.intp)
     renamed[largest] = np.arange(max_groups)
-    keys = _plain(found[largest])
+    keys = trace_values.plain(found[largest])
     if REST in keys:
         # A thread may have taken that very name.
         renamed[renamed == max_groups] = keys.index(REST)
         return keys, renamed[places]
     return [*keys, REST], renamed[places]
-
-
-def _plain(found: NDArray[Any]) -> list[int | str]:
-    return [int(key) if isinstance(key, bool) else key for key in found.tolist()]
 
 
 def _sums(values: NDArray[np.uint64], places: NDArray[np.intp], groups: int) -> list[int]:

@@ -67,6 +67,16 @@ def names(column: NDArray[Any], facts: FieldFacts) -> NDArray[np.str_]:
     return np.array([facts.name_of(value) for value in plain], np.str_)[inverse]
 
 
+def group_keys(column: NDArray[Any], facts: FieldFacts) -> NDArray[Any]:
+    """Return a column as the keys of groups: what people call its values where that is not a plain number."""
+    return names(column, facts) if column.dtype.kind == "S" or facts.worded else column
+
+
+def plain(keys: NDArray[Any]) -> list[int | str]:
+    """Return keys of groups as Python's own values."""
+    return [int(key) if isinstance(key, bool) else key for key in keys.tolist()]
+
+
 def to_dicts(trace: Trace, n: int | None, *, decoded: bool) -> list[dict[str, Any]]:
     """Return what ``Trace.to_dicts`` promises."""
     records = trace.records[:n]

@@ -142,6 +142,16 @@ def disk_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return Path("/dev/nullb0")
 
 
+def open_for_direct_writes(path: Path, size: int) -> int:
+    """Open a file or disk that is written past the page cache, laid out to `size` bytes."""
+    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_DIRECT)
+    if path.is_file():
+        # Laid out first: otherwise the file system writes of its own to lay it out.
+        os.posix_fallocate(file, 0, size)
+    os.fsync(file)
+    return file
+
+
 def writes_of_ours(disk_file: Path, size: int) -> str:
     """Return the filter for writes of ours of one size.
 

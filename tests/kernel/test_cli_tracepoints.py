@@ -1,4 +1,4 @@
-"""``rtrace list``, ``format`` and ``trace`` as processes of their own, on the running kernel."""
+"""``rtrace list``, ``format``, ``trace`` and ``latency`` as processes of their own, on the running kernel."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rtrace.cli.trace import GREETING
+from rtrace.histogram import Histogram
 from rtrace.trace import Trace
 from rtrace.tracefs import format_text, tracepoints
 
@@ -157,6 +158,29 @@ def test_nobody_reads_any_more(start: Start) -> None:
     tracing.stdout.close()
     assert tracing.wait() == 141
     assert tracing.stderr.read() == ""
+
+
+def test_histograms_of_our_pairs(tmp_path: Path) -> None:
+    """Counted in the kernel until Ctrl-C; the file holds all of it."""
+    tid, file = threading.get_native_id(), tmp_path / "pairs.npz"
+    words = [HIT, "syscalls:sys_exit_getppid", "--key", "tid", "-t", str(tid), "--histogram", "--by", "tid", "600"]
+    with subprocess.Popen(
+        [*RTRACE, "latency", *words, "-o", str(file)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as tracing:
+        try:
+            assert tracing.stdout is not None
+            # Printed when it is attached.
+            assert tracing.stdout.readline() == "Tracing... Hit Ctrl-C to end.\n"
+            hit()
+            tracing.send_signal(signal.SIGINT)
+            out, err = tracing.communicate(timeout=60)
+        finally:
+            tracing.kill()
+    assert (tracing.returncode, err) == (0, "")
+    assert f"\ntid = {tid}\n     usecs " in out
+    hist = Histogram.load(file)
+    assert {name: part.total for name, part in hist.groups.items()} == {tid: HITS}
+    assert (hist.tool, hist.lost, hist.options) == ("latency", 0, {"tid": tid})
 
 
 def test_what_the_kernel_does_not_know() -> None:

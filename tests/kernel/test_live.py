@@ -78,3 +78,12 @@ def test_every_event_is_in_the_result() -> None:
     assert (np.diff(found["ts_ns"].astype(np.int64)) > 0).all()
     assert found.lost == 0
     assert events.result is found
+
+
+def test_every_pair_is_in_the_histogram() -> None:
+    with rtrace.tracepoint_latency(ENTER, EXIT, key="tid", pid=os.getpid(), output="histogram", by="comm") as pairs:
+        (found,) = rtrace.live(pairs, interval=0.01, screen=Silent())
+    assert isinstance(found, rtrace.Histogram)
+    assert [part.total for part in found.groups.values()] == [CALLS]
+    assert found.lost == 0
+    assert pairs.result is found

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import rtrace
-from tests.kernel.conftest import writes_of_ours
+from tests.kernel.conftest import open_for_direct_writes, writes_of_ours
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,7 +23,7 @@ WRITES = 211
 THREADS = 4
 
 
-def collect(recording: rtrace.Recording, count: int) -> np.ndarray:
+def collect(recording: rtrace.Recording | rtrace.TracepointLatency, count: int) -> np.ndarray:
     """Read until so many records have come."""
     batches = [recording.read(timeout=30)]
     while sum(map(len, batches)) < count:
@@ -103,16 +103,6 @@ def test_a_thread_and_a_cpu_can_be_keys() -> None:
         seen = by_cpu.observed()
     assert {len(records[records["tid"] == tid]) for tid in np.unique(records["tid"])} == {CALLS}
     assert seen["starts"] >= seen["filtered"] + 2 * CALLS
-
-
-def open_for_direct_writes(path: Path, size: int) -> int:
-    """Open a file or disk that is written past the page cache, laid out to `size` bytes."""
-    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_DIRECT)
-    if path.is_file():
-        # Laid out first: otherwise the file system writes of its own to lay it out.
-        os.posix_fallocate(file, 0, size)
-    os.fsync(file)
-    return file
 
 
 def test_of_requests_in_parallel_none_goes_missing_uncounted(disk_file: Path) -> None:

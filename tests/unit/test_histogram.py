@@ -61,8 +61,9 @@ SETTINGS = st.dictionaries(
     | st.lists(st.integers() | st.text(max_size=3), max_size=3),
     max_size=3,
 )  # fmt: skip
-WHOLES = st.builds(lambda values, losses, nested, options: from_latencies(
-    values, losses=losses, nested=nested, options=options), LATENCIES, LOSSES, st.integers(0, 9), SETTINGS)  # fmt: skip
+WHOLES = st.builds(lambda values, losses, observed, nested, options: from_latencies(
+    values, losses=losses, observed=observed, nested=nested, options=options),
+    LATENCIES, LOSSES, LOSSES, st.integers(0, 9), SETTINGS)  # fmt: skip
 HISTOGRAMS = WHOLES | st.builds(from_groups, SPLITS)
 
 
@@ -203,14 +204,9 @@ class TestGroups:
         assert list(hist.groups) == ["z", "a", "b"]
         assert hist.groups["z"].sum_ns == 5007
         bare = {"x": Histogram(counts=hist.counts, sum_ns=hist.sum_ns, unit="us", target="vfs_read")}
-        group = replace(hist, groups=bare, losses={"y": 1}, nested=4).groups["x"]
-        assert (group.host, dict(group.options), group.by, dict(group.losses), group.nested) == (
-            "lab1",
-            {"pid": 3},
-            None,
-            {},
-            0,
-        )
+        group = replace(hist, groups=bare, losses={"y": 1}, observed={"z": 1}, nested=4).groups["x"]
+        assert (group.host, dict(group.options), group.by) == ("lab1", {"pid": 3}, None)
+        assert (dict(group.losses), dict(group.observed), group.nested) == ({}, {}, 0)
 
     def test_pids_become_int(self) -> None:
         hist = from_groups({np.uint32(7): [1], 10: [1]}, by="pid")
@@ -250,7 +246,11 @@ class TestMerge:
         if one.by == other.by:
             whole = one + other
             rest = whole - one
-            assert rest == replace(other, losses={**dict.fromkeys(one.losses, 0), **other.losses})
+            causes: dict[str, Any] = {
+                name: {**dict.fromkeys(getattr(one, name), 0), **getattr(other, name)}
+                for name in ("losses", "observed")
+            }
+            assert rest == replace(other, **causes)
             assert one + rest == whole
 
     @given(WHOLES, WHOLES, WHOLES)
@@ -284,6 +284,15 @@ class TestMerge:
         hist = Histogram(counts=[2**64 - 1] + [0] * 63, sum_ns=0, unit="us", target="x")
         with pytest.raises(ValueError, match="outside"):
             hist + hist
+
+    def test_what_was_observed_is_counted_but_what_is_under_way_is_not(self) -> None:
+        """Starts without an end are those of a moment: fewer later is no mistake."""
+        earlier = from_latencies([1], observed={"ends": 3, "starts_not_ended": 5})
+        later = from_latencies([1, 1], duration=6.0, observed={"ends": 10, "starts_not_ended": 2})
+        assert dict((later - earlier).observed) == {"ends": 7, "starts_not_ended": 2}
+        assert dict((earlier + later).observed) == {"ends": 13, "starts_not_ended": 7}
+        with pytest.raises(ValueError, match="count would become negative"):
+            later - replace(earlier, observed={"ends": 11})
 
     def test_difference_refuses(self) -> None:
         earlier, later = from_latencies([1]), from_latencies([1, 1], duration=6.0)
@@ -358,9 +367,14 @@ class TestDict:
 
     def test_every_key_is_needed(self) -> None:
         data = from_latencies([1]).to_dict()
-        for key in data.keys() - {"total", "mean", "lost", "schema"}:
+        for key in data.keys() - {"total", "mean", "lost", "schema", "observed"}:
             with pytest.raises(TraceFormatError, match=f"'{key}' is missing"):
                 Histogram.from_dict({name: value for name, value in data.items() if name != key})
+
+    def test_files_of_earlier_versions_observed_nothing(self) -> None:
+        data = from_latencies([1], observed={"ends": 1}).to_dict()
+        del data["observed"]
+        assert dict(Histogram.from_dict(data).observed) == {}
 
     def test_newer_version_says_what_to_do(self) -> None:
         with pytest.raises(TraceFormatError) as caught:

@@ -25,25 +25,6 @@ pub struct Starts {
     pub calls: [Start; NESTING],
 }
 
-/// Which histogram a call counts into when they are split: a pid, tid or CPU number, or a comm, zero padded.
-pub type Group = [u8; COMM_LEN];
-
-/// How calls are split into histograms: the values of the global `GROUP_BY`.
-#[repr(u32)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum GroupBy {
-    /// One histogram for all calls.
-    None = 0,
-    /// One for each process.
-    Pid = 1,
-    /// One for each thread.
-    Tid = 2,
-    /// One for each command name.
-    Comm = 3,
-    /// One for each CPU the call returned on.
-    Cpu = 4,
-}
-
 /// Where starts are kept: the values of the global `STORAGE`.
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,6 +6,7 @@
 
 pub mod entry;
 pub mod function_latency;
+pub mod group;
 pub mod log2;
 pub mod tracepoint_events;
 pub mod tracepoint_latency;

@@ -135,7 +135,7 @@ pub struct LatencyHeader {
     pub latency_ns: u64,
 }
 
-/// What one CPU did not deliver.
+/// What one CPU did not deliver, and why.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct LatencyLosses {
@@ -145,9 +145,11 @@ pub struct LatencyLosses {
     pub starts_not_stored: u64,
     /// Starts whose key another start took over before their end came.
     pub starts_overwritten: u64,
+    /// Pairs not counted because the map of histograms was full.
+    pub groups_full: u64,
 }
 
-/// What one CPU saw beside the records it wrote.
+/// What one CPU saw beside the pairs it recorded or counted.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct LatencyObserved {
@@ -161,6 +163,6 @@ pub struct LatencyObserved {
     pub ends_unmatched: u64,
     /// Pairs faster than the minimum latency, left out.
     pub below_minimum: u64,
-    /// Ends of a part of a request; its last part makes the record.
+    /// Ends of a part of a request; its last part makes the pair.
     pub partial_ends: u64,
 }

@@ -96,6 +96,17 @@ impl Entry {
         }
     }
 
+    /// Copy what one segment names to `to`.
+    ///
+    /// # Safety
+    ///
+    /// There must be room for it.
+    #[inline(always)]
+    pub unsafe fn copy_one(self, segment: &'static Global<Segment>, to: *mut u8) {
+        // SAFETY: the caller's promise.
+        unsafe { self.copy_segment(core::ptr::from_ref(segment).cast(), to) };
+    }
+
     #[inline(always)]
     unsafe fn copy_segment(self, segment: *const Segment, to: *mut u8) {
         let how = part!(segment, kind);

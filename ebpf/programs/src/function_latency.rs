@@ -5,20 +5,20 @@
 #![no_std]
 #![no_main]
 
+mod histograms;
+
 use aya_ebpf::{
     EbpfContext, Global,
-    bindings::BPF_NOEXIST,
-    btf_maps::{HashMap, PerCpuArray, PerCpuHashMap, RingBuf},
+    btf_maps::{HashMap, PerCpuArray, RingBuf},
     helpers::{bpf_get_current_comm, bpf_probe_read_kernel},
     macros::{btf_map, fentry, fexit, kprobe, kretprobe, raw_tracepoint, tracepoint},
     programs::{FEntryContext, FExitContext, ProbeContext, RawTracePointContext, RetProbeContext, TracePointContext},
 };
 use rtrace_common::{
-    function_latency::{Call, Group, GroupBy, Losses, NESTING, Observed, Start, Starts, Storage},
-    log2::{self, Histogram},
+    function_latency::{Call, Losses, NESTING, Observed, Start, Starts, Storage},
+    group::{Group, GroupBy},
 };
 use rtrace_programs::{
-    add,
     calls::{self, Returned},
     count, cpu, device, frame, now_ns, ring,
     task_storage::TaskStorage,
@@ -28,11 +28,6 @@ use rtrace_programs::{
 
 #[unsafe(no_mangle)]
 static MIN_LATENCY_NS: Global<u64> = Global::new(0);
-/// Length of the histogram's unit.
-#[unsafe(no_mangle)]
-static UNIT_NS: Global<u64> = Global::new(1000);
-#[unsafe(no_mangle)]
-static GROUP_BY: Global<u32> = Global::new(GroupBy::None as u32);
 #[unsafe(no_mangle)]
 static STORAGE: Global<u32> = Global::new(Storage::Hash as u32);
 #[unsafe(no_mangle)]
@@ -57,10 +52,6 @@ static DEVICE_PATH: Global<device::Path> = Global::new([0; 5]);
 static STARTS: HashMap<u32, Starts, 10240> = HashMap::new();
 #[btf_map]
 static TASK_STARTS: TaskStorage<Starts> = TaskStorage::new();
-#[btf_map]
-static HISTOGRAM: PerCpuArray<Histogram, 1> = PerCpuArray::new();
-#[btf_map]
-static GROUPS: PerCpuHashMap<Group, Histogram, 1024> = PerCpuHashMap::new();
 #[btf_map]
 static LOSSES: PerCpuArray<Losses, 1> = PerCpuArray::new();
 #[btf_map]
@@ -196,12 +187,10 @@ fn leave<const PREEMPTIBLE: bool>(frame: u64, returned: impl FnOnce() -> i64) {
         count(&OBSERVED, |observed| &mut observed.below_minimum, 1);
         return;
     }
-    let Some(histogram) = histogram() else {
+    if !histograms::count::<PREEMPTIBLE>(latency_ns, group) {
         count(&LOSSES, |losses| &mut losses.groups_full, 1);
         return;
-    };
-    add::<PREEMPTIBLE>(&mut histogram.counts[log2::slot(latency_ns, UNIT_NS.load())], 1);
-    add::<PREEMPTIBLE>(&mut histogram.sum_ns, latency_ns);
+    }
     if call.nested {
         count(&OBSERVED, |observed| &mut observed.nested, 1);
     }
@@ -228,39 +217,17 @@ fn end(frame: u64) -> Returned {
 }
 
 #[inline(always)]
-fn histogram() -> Option<&'static mut Histogram> {
-    let shared = HISTOGRAM.get_ptr_mut(0)?;
-    let by = GROUP_BY.load();
-    if by == GroupBy::None as u32 {
-        // SAFETY: this CPU's own value.
-        return Some(unsafe { &mut *shared });
-    }
-    let group = group(by);
-    if let Some(histogram) = GROUPS.get_ptr_mut(group) {
-        // SAFETY: this CPU's own value; groups are never removed while programs run.
-        return Some(unsafe { &mut *histogram });
-    }
-    // A histogram is too large for the stack; the shared one is all zeros as long as calls are split.
-    // SAFETY: as above. Another CPU may be first: then the entry is there, which is all that counts.
-    let _ = GROUPS.insert(group, unsafe { &*shared }, u64::from(BPF_NOEXIST));
-    GROUPS.get_ptr_mut(group).map(|histogram| unsafe { &mut *histogram })
-}
-
-#[inline(always)]
 fn group(by: u32) -> Group {
     if by == GroupBy::Comm as u32 {
         return bpf_get_current_comm().unwrap_or_default();
     }
-    let number = if by == GroupBy::Pid as u32 {
+    histograms::numbered(if by == GroupBy::Pid as u32 {
         Task::current().pid
     } else if by == GroupBy::Tid as u32 {
         Task::current().tid
     } else {
         cpu()
-    };
-    let mut group = Group::default();
-    group[..4].copy_from_slice(&number.to_ne_bytes());
-    group
+    })
 }
 
 #[inline(always)]

@@ -1,6 +1,9 @@
-//! Tracepoint latency: a start remembers when and what, the end with the same key makes a record of both.
+//! Tracepoint latency: a start remembers when and what, the end with the same key makes a record of both, counts the
+//! time between them into a histogram, or does either.
 #![no_std]
 #![no_main]
+
+mod histograms;
 
 use aya_ebpf::{
     EbpfContext, Global,
@@ -12,6 +15,7 @@ use aya_ebpf::{
 };
 use rtrace_common::{
     entry::{ALTERNATIVES, CONDITIONS, Condition, SEGMENTS, Segment, source},
+    group::{Group, GroupBy},
     tracepoint_latency::{
         Begun, KEY_PARTS, Key, KeyPart, LatencyHeader, LatencyLosses, LatencyObserved, MAX_CARRIED, RequestLayout,
     },
@@ -51,6 +55,15 @@ static REQUEST_LAYOUT: Global<RequestLayout> = Global::new(RequestLayout {
 static START_SEGMENTS: Global<[Segment; SEGMENTS]> = Global::new([Segment::NONE; SEGMENTS]);
 #[unsafe(no_mangle)]
 static END_SEGMENTS: Global<[Segment; SEGMENTS]> = Global::new([Segment::NONE; SEGMENTS]);
+/// Whether pairs are counted into histograms.
+#[unsafe(no_mangle)]
+static COUNT_PAIRS: Global<u32> = Global::new(0);
+/// The field they are split by: where it is in the end's entry, or among what is carried from the start.
+#[unsafe(no_mangle)]
+static GROUP_FIELD: Global<Segment> = Global::new(Segment::NONE);
+/// Whether pairs are recorded.
+#[unsafe(no_mangle)]
+static RECORD_PAIRS: Global<u32> = Global::new(1);
 /// Bytes carried, a multiple of 8; the end's fields follow them.
 #[unsafe(no_mangle)]
 static CARRIED_BYTES: Global<u64> = Global::new(0);
@@ -82,7 +95,7 @@ fn tplat_start(ctx: TracePointContext) -> u32 {
 
 #[tracepoint]
 fn tplat_end(ctx: TracePointContext) -> u32 {
-    end(Entry::new(ctx.as_ptr()));
+    end::<false>(Entry::new(ctx.as_ptr()));
     0
 }
 
@@ -104,7 +117,8 @@ fn tplat_rq_end(ctx: RawTracePointContext) -> i32 {
         count(&OBSERVED, |observed| &mut observed.partial_ends, 1);
         return 0;
     }
-    end(Entry::of(&entry));
+    // An interrupt may end another request in the middle of this.
+    end::<true>(Entry::of(&entry));
     0
 }
 
@@ -138,7 +152,7 @@ fn start(entry: Entry) {
 }
 
 #[inline(always)]
-fn end(entry: Entry) {
+fn end<const PREEMPTIBLE: bool>(entry: Entry) {
     let ended_ns = now_ns();
     count(&OBSERVED, |observed| &mut observed.ends, 1);
     let key = key_of(entry, &END_KEY, Task::current());
@@ -153,9 +167,39 @@ fn end(entry: Entry) {
         count(&OBSERVED, |observed| &mut observed.below_minimum, 1);
     } else {
         // SAFETY: as above.
-        unsafe { record(entry, begun, ended_ns, latency_ns) };
+        let group = |by| unsafe { group(by, entry, begun) };
+        if COUNT_PAIRS.load() != 0 && !histograms::count::<PREEMPTIBLE>(latency_ns, group) {
+            count(&LOSSES, |losses| &mut losses.groups_full, 1);
+        }
+        if RECORD_PAIRS.load() != 0 {
+            // SAFETY: as above.
+            unsafe { record(entry, begun, ended_ns, latency_ns) };
+        }
     }
     let _ = STARTS.remove(key);
+}
+
+#[inline(always)]
+unsafe fn group(by: u32, entry: Entry, begun: *const Begun) -> Group {
+    let mut group = Group::default();
+    // SAFETY: the caller's promise; the loader made the field fit.
+    unsafe {
+        if by == GroupBy::Comm as u32 {
+            return (*begun).comm;
+        }
+        if by == GroupBy::Pid as u32 {
+            return histograms::numbered((*begun).pid);
+        }
+        if by == GroupBy::Tid as u32 {
+            return histograms::numbered((*begun).tid);
+        }
+        if by == GroupBy::Cpu as u32 {
+            return histograms::numbered(cpu());
+        }
+        let from = if by == GroupBy::StartField as u32 { Entry::of(&(*begun).carried) } else { entry };
+        from.copy_one(&GROUP_FIELD, group.as_mut_ptr());
+    }
+    group
 }
 
 #[inline(always)]

@@ -8,7 +8,7 @@ import numpy as np
 
 from rtrace.display.trace_cells import format_lost
 from rtrace.display.trace_text import format_trace
-from rtrace.display.wording import printable
+from rtrace.display.wording import format_observed, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,8 +30,7 @@ def facts(file: str, trace: Trace) -> Iterator[str]:
     if trace.options:
         yield f"only: {', '.join(f'{name}={value}' for name, value in trace.options.items())}"
     if trace.observed:
-        counts = (f"{count:,} {name}".replace("_", " ") for name, count in trace.observed.items())
-        yield f"observed: {', '.join(counts)}"
+        yield format_observed(trace.observed)
 
 
 def table(trace: Trace) -> Iterator[str]:

@@ -90,11 +90,15 @@ def running(
     except (ValueError, TypeError) as error:
         if isinstance(error, RtraceError):
             raise
-        hint = f"`rtrace format {target.partition(' ')[0]}` lists its fields"
-        raise CommandError(str(error), hint=hint, exit_code=2) from error
+        raise CommandError(str(error), hint=format_hint(target.partition(" ")[0]), exit_code=2) from error
     with attached as recording, Stop(watch_output=arguments.output is None) as stop:
         tell(GREETING.format(target))
         yield Run(recording, arguments, stop)
+
+
+def format_hint(target: str) -> str:
+    """Tell where the fields of a tracepoint are listed."""
+    return f"`rtrace format {target}` lists its fields"
 
 
 class Run:

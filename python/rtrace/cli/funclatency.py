@@ -18,7 +18,7 @@ rtrace funclatency tcp_sendmsg --by pid -d 5
 from __future__ import annotations
 
 from rtrace.cli.arguments import Parser
-from rtrace.cli.measure import add_options, measure
+from rtrace.cli.measure import add_options, measure_function
 
 
 def main(words: list[str]) -> int:
@@ -29,4 +29,6 @@ def main(words: list[str]) -> int:
     arguments = parser.parse_args(words)
     from rtrace.shapes.function_latency import function_latency  # noqa: PLC0415  # not for a wrong command line
 
-    return measure(lambda **options: function_latency(arguments.function, tool="funclatency", **options), arguments)
+    return measure_function(
+        lambda **options: function_latency(arguments.function, tool="funclatency", **options), arguments
+    )

@@ -1,4 +1,4 @@
-"""What ``vfsreadlat`` and ``funclatency`` share: the options, and the printing of one histogram per interval."""
+"""What every command that prints histograms shares: the options, and one histogram for each interval."""
 
 # ruff: noqa: T201  # printing is what a command does
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from rtrace.histogram import Histogram
+    from rtrace.shapes.counting import Counting
     from rtrace.shapes.function_latency import FunctionLatency
 
 INTERVAL = 5.0
@@ -26,10 +27,11 @@ GREETING = "Tracing... Hit Ctrl-C to end."
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of every measurement of latencies."""
-    from rtrace.shapes.latency_options import GROUP_BY, MECHANISMS, UNIT_NS  # noqa: PLC0415  # for measuring only
+    """Add the options of every measurement of a function's latencies."""
+    from rtrace.shapes.latency_options import MECHANISMS, UNIT_NS  # noqa: PLC0415  # for measuring only
+    from rtrace.shapes.splits import TASK_GROUPS  # noqa: PLC0415
 
-    ways, splits = ("auto", *MECHANISMS), tuple(filter(None, GROUP_BY))
+    ways, splits = ("auto", *MECHANISMS), tuple(TASK_GROUPS)
     add = parser.add_argument
     add("interval", nargs="?", type=span, help="seconds between histograms (5)")
     add("count", nargs="?", type=positive, help="number of histograms (no end)")
@@ -44,17 +46,25 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("-v", "--verbose", action="store_true", help="say what exactly is timed, and why so")
 
 
-def measure(attach: Callable[..., FunctionLatency], arguments: argparse.Namespace) -> int:
-    """Attach, print a histogram for each interval, detach; return the exit status."""
+def measure_function(attach: Callable[..., FunctionLatency], arguments: argparse.Namespace) -> int:
+    """Attach with what `add_options` added, and measure; return the exit status."""
+    names = ("pid", "tid", "cgroup", "min_latency", "by", "unit", "mechanism")
+    return measure(lambda: attach(**{name: getattr(arguments, name) for name in names}), arguments)
+
+
+def measure(attach: Callable[[], Counting], arguments: argparse.Namespace, hint: str | None = None) -> int:
+    """Attach, print a histogram for each interval, detach; return the exit status.
+
+    The hint is for those whose options make no sense.
+    """
     if arguments.output is not None:
         check_output(arguments.output)
-    names = ("pid", "tid", "cgroup", "min_latency", "by", "unit", "mechanism")
     try:
-        measurement = attach(**{name: getattr(arguments, name) for name in names})
+        measurement = attach()
     except (ValueError, TypeError) as error:
         if isinstance(error, RtraceError):
             raise
-        raise CommandError(str(error), exit_code=2) from error
+        raise CommandError(str(error), hint=hint, exit_code=2) from error
     whole = None
     with measurement, Stop() as stop, plain_warnings():
         announce(measurement, arguments)
@@ -69,7 +79,7 @@ def measure(attach: Callable[..., FunctionLatency], arguments: argparse.Namespac
 
 
 def histograms(
-    measurement: FunctionLatency, arguments: argparse.Namespace, stop: Stop
+    measurement: Counting, arguments: argparse.Namespace, stop: Stop
 ) -> Iterator[tuple[Histogram, Histogram]]:
     """Yield, at the end of each interval, the histogram of all so far and that of the interval."""
     due = time.monotonic()
@@ -101,7 +111,7 @@ def show(histogram: Histogram, *, json: bool) -> None:
     sys.stdout.flush()
 
 
-def announce(measurement: FunctionLatency, arguments: argparse.Namespace) -> None:
+def announce(measurement: Counting, arguments: argparse.Namespace) -> None:
     """Say that tracing has begun, and what is timed where that is not what the user may expect."""
     terminal = is_terminal()
     if arguments.verbose or (measurement.refused and terminal):

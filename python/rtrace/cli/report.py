@@ -136,7 +136,10 @@ def show(remarks: Iterable[str]) -> None:
 
 def facts(file: str, histogram: Histogram) -> Iterator[str]:
     """Yield what is known of how a histogram was made."""
-    yield f"{file}: {histogram.target} by {histogram.mechanism or 'an unknown mechanism'}, {histogram.total} calls"
+    from rtrace.display.wording import format_observed, noun  # noqa: PLC0415  # as above
+
+    counted = f"{histogram.total} {noun(histogram)}s"
+    yield f"{file}: {histogram.target} by {histogram.mechanism or 'an unknown mechanism'}, {counted}"
     if histogram.boundary:
         yield f"timed: {histogram.boundary}"
     where = " with Linux ".join(filter(None, (histogram.host, histogram.kernel)))
@@ -144,3 +147,5 @@ def facts(file: str, histogram: Histogram) -> Iterator[str]:
     yield f"measured: {', '.join(filter(None, (where, when, f'{histogram.duration:.3g} s')))}"
     if histogram.options:
         yield f"only: {', '.join(f'{name}={value}' for name, value in histogram.options.items())}"
+    if histogram.observed:
+        yield format_observed(histogram.observed)

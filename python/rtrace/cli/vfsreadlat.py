@@ -22,7 +22,7 @@ rtrace vfsreadlat --min-latency 1ms -o slow.npz
 from __future__ import annotations
 
 from rtrace.cli.arguments import Parser
-from rtrace.cli.measure import add_options, measure
+from rtrace.cli.measure import add_options, measure_function
 
 
 def main(words: list[str]) -> int:
@@ -32,4 +32,4 @@ def main(words: list[str]) -> int:
     arguments = parser.parse_args(words)
     from rtrace.tools.vfsreadlat import vfsreadlat  # noqa: PLC0415  # not for a command line that is wrong
 
-    return measure(vfsreadlat, arguments)
+    return measure_function(vfsreadlat, arguments)

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING
 
 from rtrace.display import html_page
 from rtrace.display.histogram_svg import histogram_svg
-from rtrace.display.wording import MARKED_PERCENTILES, format_lost_of, format_range, format_time, noun, used_slots
+from rtrace.display.wording import (
+    MARKED_PERCENTILES,
+    format_lost_of,
+    format_range,
+    format_time,
+    noun,
+    observed_rows,
+    used_slots,
+)
 
 if TYPE_CHECKING:
     from rtrace.histogram import Histogram
@@ -84,7 +92,8 @@ def _facts(hist: Histogram) -> str:
         "started": hist.started.isoformat(" ", "seconds") if hist.started else "",
         "duration": f"{hist.duration:.6g} s",
         "losses": format_lost_of(hist),
-        "nested calls": f"{hist.nested:,}",
+        **observed_rows(hist.observed),
+        "nested calls": f"{hist.nested:,}" if noun(hist) == "call" else "",
         **{f"option {name}": str(value) for name, value in options.items()},
     }
     return html_page.facts([name, value] for name, value in facts.items() if value)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from rtrace.display import html_page
 from rtrace.display.histogram_svg import histogram_svg
 from rtrace.display.trace_cells import column_cells, format_lost, format_origin
-from rtrace.display.wording import MARKED_PERCENTILES, format_range, format_time
+from rtrace.display.wording import MARKED_PERCENTILES, format_range, format_time, observed_rows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -101,7 +101,7 @@ def _facts(trace: Trace) -> str:
         "duration": f"{trace.duration:.6g} s",
         "losses": format_lost(trace.losses),
         "lost per CPU": per_cpu,
-        **{name.replace("_", " "): f"{count:,}" for name, count in trace.observed.items()},
+        **observed_rows(trace.observed),
         **{f"option {name}": str(value) for name, value in trace.options.items() if value is not None},
     }
     return html_page.facts([name, value] for name, value in facts.items() if value)

@@ -40,6 +40,22 @@ def format_losses(losses: Mapping[str, int]) -> str:
     return f"lost: {_counted(lost, 'calls')}" + (f" ({causes})" if causes else "")
 
 
+def observed_rows(observed: Mapping[str, int]) -> dict[str, str]:
+    """Return what was observed beside what counts, as words and numbers for people."""
+    return {name.replace("_", " "): f"{count:,}" for name, count in observed.items()}
+
+
+def format_observed(observed: Mapping[str, int]) -> str:
+    """Say what was observed beside what counts, in a line.
+
+    Examples
+    --------
+    >>> format_observed({"starts": 1_000, "ends_unmatched": 2})
+    'observed: 1,000 starts, 2 ends unmatched'
+    """
+    return f"observed: {', '.join(f'{count} {name}' for name, count in observed_rows(observed).items())}"
+
+
 def noun(hist: Histogram) -> str:
     """Return what a histogram counts, in the singular."""
     return "event" if hist.mechanism == "tracepoint" else "call"

@@ -12,7 +12,7 @@ import numpy as np
 
 from rtrace.display.trace_cells import format_lost
 from rtrace.display.trace_html import has_latencies
-from rtrace.display.wording import format_lost_of
+from rtrace.display.wording import format_lost_of, noun
 from rtrace.errors import ClosedError, LostEventsWarning
 from rtrace.histogram import SLOTS, Histogram
 from rtrace.liveview.frames import Frame
@@ -31,9 +31,9 @@ NOT_KEPT = "events_not_kept"
 
 
 class Calls(Protocol):
-    """A measurement that counts calls."""
+    """A measurement that counts calls, or pairs of events."""
 
-    def snapshot(self) -> Histogram: ...  # noqa: D102  # as of FunctionLatency
+    def snapshot(self) -> Histogram: ...  # noqa: D102  # as of Counting
 
 
 class Events(Protocol):
@@ -67,7 +67,7 @@ def _per_second(rate: float) -> str:
 
 
 class CallFeed:
-    """Calls: their histogram so far."""
+    """Calls, or pairs of events: their histogram so far."""
 
     def __init__(self, source: Calls, duration: float | None) -> None:
         self._source = source
@@ -85,7 +85,7 @@ class CallFeed:
     def frame(self, *, ended: bool) -> Frame:
         """Return what there is to show."""
         hist = self._hist
-        status = self._progress.say(hist.total, "call", hist.duration, ended=ended)
+        status = self._progress.say(hist.total, noun(hist), hist.duration, ended=ended)
         lost = format_lost_of(hist) if hist.lost else ""
         how = f", by {hist.mechanism}" * bool(hist.mechanism)
         return Frame(hist.target, status + how, lost, hist)

@@ -11,7 +11,7 @@ from rtrace import option_checks
 from rtrace.errors import ClosedError
 from rtrace.liveview import screens
 from rtrace.liveview.feeds import CallFeed, EventFeed
-from rtrace.shapes.function_latency import FunctionLatency
+from rtrace.shapes.counting import Counting
 from rtrace.stop import Stop
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ KEEP = 1_000_000
 
 
 def live(
-    *measurements: FunctionLatency | Events,
+    *measurements: Counting | Events,
     interval: float = INTERVAL,
     duration: float | None = None,
     keep: int = KEEP,
@@ -36,8 +36,8 @@ def live(
 ) -> list[Histogram | Trace]:
     """Show running measurements until they are stopped: in a notebook's output, or in place on a terminal.
 
-    Calls are shown as their histogram so far, events as the newest of them, their rate, and the histogram of their
-    latencies if they have such; losses are shown with them. The stop button of the notebook, or Ctrl-C, ends the
+    What is counted is shown as its histogram so far, events as the newest of them, their rate, and the histogram of
+    their latencies if they have such; losses are shown with them. The stop button of the notebook, or Ctrl-C, ends the
     showing and raises nothing; the measurements stay attached until they are closed.
 
     Parameters
@@ -68,7 +68,7 @@ def live(
     Notes
     -----
     Where standard output is neither a notebook nor a terminal, only the end is written. Of records that a measurement
-    of calls keeps, none is taken.
+    keeps beside its histogram, none is taken.
 
     Examples
     --------
@@ -110,7 +110,7 @@ def _run(feeds: list[CallFeed | EventFeed], screen: Screen, stop: Stop, interval
 
 
 def _feed(measurement: Any, duration: float | None, keep: int) -> CallFeed | EventFeed:
-    if isinstance(measurement, FunctionLatency):
+    if isinstance(measurement, Counting):
         return CallFeed(measurement, duration)
     return EventFeed(measurement, duration, keep)
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from rtrace.histogram import Histogram
-    from rtrace.shapes.function_latency import FunctionLatency
+    from rtrace.shapes.counting import Counting
 
 
 # Longest that a loop is left alone. Jupyter's stop button cancels the cell's task from a signal handler, which a loop
@@ -104,7 +104,7 @@ class Snapshots:
 
     __slots__ = ("_due", "_interval", "_left", "_source")
 
-    def __init__(self, source: FunctionLatency, interval: float, count: int | None) -> None:
+    def __init__(self, source: Counting, interval: float, count: int | None) -> None:
         self._source = source
         self._interval = interval
         self._left = count

@@ -27,7 +27,7 @@ FORMAT = """\
 name: {name}
 ID: 0
 format:
-\tfield:unsigned long long common;\toffset:0;\tsize:8;\tsigned:0;
+\tfield:unsigned long long common_entry;\toffset:0;\tsize:8;\tsigned:0;
 
 \tfield:struct request * request;\toffset:8;\tsize:8;\tsigned:0;
 \tfield:sector_t sector;\toffset:16;\tsize:8;\tsigned:0;

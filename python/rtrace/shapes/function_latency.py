@@ -6,38 +6,33 @@ and turns what the kernel counted into a :class:`~rtrace.Histogram`.
 
 from __future__ import annotations
 
-import os
 import time
-import warnings
-from datetime import UTC, datetime
 
 from rtrace import option_checks
-from rtrace.errors import LostEventsWarning
 from rtrace.shapes import mechanisms, targets
-from rtrace.shapes.awaiting import RecordOwner, Snapshots
+from rtrace.shapes.counting import Counting, check_intervals
 from rtrace.shapes.latency_options import RING_BYTES, Options
 from rtrace.shapes.ring_options import MAX_BYTES, RingOptions
 from rtrace.typing_light import overload
 
 TYPE_CHECKING = False  # saves the import of typing
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    import os
 
     import numpy as np
     from numpy.typing import NDArray
 
     from rtrace import _rtrace
-    from rtrace.errors import RtraceError
     from rtrace.histogram import Histogram, Unit
     from rtrace.shapes.latency_options import GroupBy, Mechanism
     from rtrace.shapes.ring_options import WhenFull
-    from rtrace.shapes.session import Session
+    from rtrace.shapes.session import FunctionSession
 
 
 __all__ = ["FunctionLatency", "function_latency"]
 
 
-class FunctionLatency(RecordOwner):
+class FunctionLatency(Counting):
     """A running measurement of a kernel function; made by :func:`function_latency`.
 
     Attached from its construction on until :meth:`close`. A context manager, and an iterable of one
@@ -46,6 +41,8 @@ class FunctionLatency(RecordOwner):
 
     Attributes
     ----------
+    target : str
+        The function.
     mechanism : str
         How the function is timed: ``"fentry"``, ``"kprobe"`` or ``"syscall"``.
     boundary : str
@@ -56,48 +53,17 @@ class FunctionLatency(RecordOwner):
 
     def __init__(self, options: Options, *, interval: float = 1.0, count: int | None = None) -> None:
         self._options = options
-        self._interval = interval
-        self._count = count
-        self._session: Session
-        self.refused: dict[str, RtraceError]
-        self._session, self.refused = mechanisms.attach(options)
-        super().__init__(f"the measurement of `{options.target}`")
-        self.mechanism = self._session.mechanism
-        self.boundary = self._session.boundary
-        self._warned = 0
-        self._attached = (time.monotonic(), datetime.now(UTC))
-        self._baseline: Histogram | None = None
-
-    def snapshot(self, *, clear: bool = False) -> Histogram:
-        """Return what has been counted so far, or since the last clearing snapshot.
-
-        Counting goes on meanwhile and nothing is ever reset in the kernel, so that clearing loses no call: what was
-        counted before is subtracted afterwards.
-
-        Parameters
-        ----------
-        clear
-            Whether the next snapshot starts from here.
-
-        Returns
-        -------
-        Histogram
-            Calls that returned between then and now; ``duration`` says how long that was.
-
-        Raises
-        ------
-        ClosedError
-            If the measurement has been closed.
-        """
-        whole = self._read()
-        result = whole if self._baseline is None else whole - self._baseline
-        if clear:
-            self._baseline = whole
-        if whole.lost > self._warned:
-            self._warned = whole.lost
-            message = f"{self._options.target}: {result.lost or whole.lost} calls are missing: {dict(whole.losses)}"
-            warnings.warn(message, LostEventsWarning, stacklevel=2)
-        return result
+        self._session: FunctionSession
+        self._session, refused = mechanisms.attach(options)
+        super().__init__(
+            options.target,
+            mechanism=self._session.mechanism,
+            boundary=self._session.boundary,
+            unit=options.unit,
+            interval=interval,
+            count=count,
+        )
+        self.refused = refused
 
     def read(self, timeout: float | None = None) -> NDArray[np.void]:
         """Take the records of the calls that have returned since the last read; needs ``records=True``.
@@ -135,35 +101,19 @@ class FunctionLatency(RecordOwner):
         return session.ring
 
     def _read(self) -> Histogram:
-        from rtrace.histogram import Histogram  # noqa: PLC0415  # numpy is needed only from here on
-
         session, options = self._live(), self._options
-        (counts, sum_ns), groups = session.histograms(options.by)
-        now = time.monotonic()
-        parts = {
-            key: Histogram(counts=part, sum_ns=total, unit=options.unit, target=options.target)
-            for key, (part, total) in groups.items()
-        }
-        return Histogram(
-            counts=counts,
-            sum_ns=sum_ns,
-            unit=options.unit,
-            target=options.target,
+        observed = session.observed()
+        return self._histogram(
+            session,
+            options.split,
             tool=options.tool,
-            mechanism=self.mechanism,
-            boundary=self.boundary,
-            host=os.uname().nodename,
-            kernel=os.uname().release,
-            started=self._attached[1],
-            duration=now - self._attached[0],
             losses=session.losses(),
-            nested=session.observed()["nested"],
-            by=options.by,
-            groups=parts if options.by else None,
+            nested=observed.pop("nested"),
+            observed=observed,
             options=options.facts(),
         )
 
-    def _live(self) -> Session:
+    def _live(self) -> FunctionSession:
         self._check_open()
         return self._session
 
@@ -180,24 +130,6 @@ class FunctionLatency(RecordOwner):
     def storage(self) -> str:
         """Where start times are kept: ``"task"`` (task storage, Linux 5.12) or ``"hash"``."""
         return self._live().storage
-
-    def __iter__(self) -> Iterator[Histogram]:
-        """Yield one histogram for each interval, and close when the count is reached or the loop is left."""
-        due = time.monotonic()
-        made = 0
-        with self:
-            while self._count is None or made < self._count:
-                due += self._interval
-                time.sleep(max(0.0, due - time.monotonic()))
-                yield self.snapshot(clear=True)
-                made += 1
-
-    def __aiter__(self) -> AsyncIterator[Histogram]:
-        """Yield one histogram for each interval, until the count is reached or it is closed.
-
-        Leaving the loop does not close it, so that a wait that was cancelled can be taken up again: use ``with``.
-        """
-        return Snapshots(self, self._interval, self._count)
 
     def _release(self) -> None:
         self._session.close()
@@ -353,9 +285,7 @@ def function_latency(  # noqa: PLR0913  # keyword-only options, each off by defa
     Bounds(low=8, high=16)
     """
     duration = option_checks.maybe_seconds("duration", duration)
-    interval = option_checks.seconds("interval", interval)
-    if count is not None:
-        count = option_checks.whole("count", count, "at least 1 and below 2**63", 1, 2**63)
+    interval, count = check_intervals(interval, count)
     options = Options(
         target=target,
         mechanism=mechanism,

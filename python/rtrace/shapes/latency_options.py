@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rtrace import option_checks
-from rtrace.shapes import targets
+from rtrace.shapes import splits, targets
 from rtrace.shapes.record_plan import MAX_PAYLOAD
 from rtrace.shapes.ring_options import SMALLEST, RingOptions
 
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 # In the order in which "auto" tries them.
 MECHANISMS = ("fentry", "kprobe", "syscall")
 UNIT_NS = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
-# The values of enum GroupBy in ebpf/common/src/function_latency.rs.
-GROUP_BY = {None: 0, "pid": 1, "tid": 2, "comm": 3, "cpu": 4}
 # Room for 64 thousand calls.
 RING_BYTES = 4 << 20
 
@@ -64,7 +62,7 @@ class Options:
         self.tasks = tasks or targets.Tasks(None, None, None)
         self.min_latency = option_checks.maybe_seconds("min_latency", min_latency, zero=True)
         self.by = by
-        self.max_groups = check_groups(max_groups)
+        self.max_groups = check_entries("max_groups", max_groups)
         self.records = bool(records)
         self.ring = ring or RingOptions(ring_bytes=RING_BYTES)
         self.device = device
@@ -73,8 +71,8 @@ class Options:
 
     def _check(self) -> None:
         option_checks.choice("mechanism", self.mechanism, ("auto", *MECHANISMS))
-        option_checks.choice("unit", self.unit, tuple(UNIT_NS))
-        option_checks.choice("by", self.by, tuple(GROUP_BY))
+        option_checks.choice("by", self.by, (None, *splits.TASK_GROUPS))
+        check_unit(self.unit)
         option_checks.text("tool", self.tool)
         if not isinstance(self.target, str):
             message = f"target must be the name of a function, not {type(self.target).__name__}"
@@ -82,6 +80,11 @@ class Options:
         if not self.target or not self.target.isprintable() or any(letter.isspace() for letter in self.target):
             message = f"{self.target!r} is not the name of a function"
             raise ValueError(message)
+
+    @property
+    def split(self) -> splits.Split | None:
+        """What the histogram is split by."""
+        return splits.of_task(self.by)
 
     def facts(self) -> dict[str, object]:
         """Return the filters that are on, for the result."""
@@ -93,10 +96,7 @@ class Options:
     def apply(self, spec: _rtrace.ObjectSpec) -> None:
         """Write the options into the object's globals; what is off costs nothing in the kernel."""
         self.tasks.apply(spec)
-        spec.set_global("MIN_LATENCY_NS", round((self.min_latency or 0) * 1e9))
-        spec.set_global("UNIT_NS", UNIT_NS[self.unit])
-        spec.set_global("GROUP_BY", GROUP_BY[self.by])
-        spec.set_max_entries("GROUPS", self.max_groups if self.by else 1)
+        apply_counting(spec, self.unit, self.min_latency, self.split, self.max_groups)
         if self.device is not None:
             targets.set_device(spec, self.device)
         spec.set_global("RECORD_CALLS", int(self.records))
@@ -106,9 +106,26 @@ class Options:
             spec.set_max_entries("EVENTS", SMALLEST)
 
 
-def check_groups(number: int) -> int:
-    """Return how many histograms there may be, which the kernel's map must have room for."""
-    return option_checks.whole("max_groups", number, f"positive and below {2**24}", 1, 2**24)
+def apply_counting(
+    spec: _rtrace.ObjectSpec, unit: Unit, min_latency: float | None, split: splits.Split | None, max_groups: int
+) -> None:
+    """Tell the programs what is counted, and how."""
+    spec.set_global("MIN_LATENCY_NS", round((min_latency or 0) * 1e9))
+    spec.set_global("UNIT_NS", UNIT_NS[unit])
+    if split is None:
+        spec.set_max_entries("GROUPS", 1)
+    else:
+        split.apply(spec, max_groups)
+
+
+def check_entries(name: str, number: int) -> int:
+    """Return a number of entries that a map can hold."""
+    return option_checks.whole(name, number, f"positive and below {2**24}", 1, 2**24)
+
+
+def check_unit(unit: str) -> None:
+    """Refuse a unit that histograms do not have."""
+    option_checks.choice("unit", unit, tuple(UNIT_NS))
 
 
 def check_field_bytes(**sizes: int) -> None:

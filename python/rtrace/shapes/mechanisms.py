@@ -22,7 +22,7 @@ from rtrace.errors import (
     VerifierError,
 )
 from rtrace.shapes.latency_options import MECHANISMS
-from rtrace.shapes.session import Session
+from rtrace.shapes.session import FunctionSession
 
 TYPE_CHECKING = False  # saves the import of typing
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class Way:
         self.boundary = boundary
 
 
-def attach(options: Options) -> tuple[Session, dict[str, RtraceError]]:
+def attach(options: Options) -> tuple[FunctionSession, dict[str, RtraceError]]:
     """Attach by the mechanism that is asked for, or by the first that this kernel and its guards allow.
 
     The links are made return first, so that no start goes unanswered. Returned with the session are the mechanisms
@@ -105,7 +105,7 @@ def verdict(options: Options, refused: dict[str, RtraceError]) -> RtraceError:
     return AttachError(message, kind="function latency", target=options.target, hint=reasons)
 
 
-def open_session(options: Options, mechanism: str) -> Session:
+def open_session(options: Options, mechanism: str) -> FunctionSession:
     """Load and attach by one mechanism; leave nothing behind if that fails."""
     way = WAYS[mechanism](options.target)
     loaded, storage = load(options, way, mechanism)
@@ -118,7 +118,9 @@ def open_session(options: Options, mechanism: str) -> Session:
             links.append(loaded.attach_raw_tracepoint("fnlat_task_exit", "sched_process_exit"))
         stack.pop_all()
     filtered = bool(options.facts())
-    return Session(loaded, links, ring, mechanism=mechanism, boundary=way.boundary, storage=storage, filtered=filtered)
+    return FunctionSession(
+        loaded, links, ring, mechanism=mechanism, boundary=way.boundary, storage=storage, filtered=filtered
+    )
 
 
 def load(options: Options, way: Way, mechanism: str) -> tuple[_rtrace.Object, str]:

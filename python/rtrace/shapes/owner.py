@@ -40,9 +40,10 @@ class Owner:
     def live(self, *, interval: float = 0.5, duration: float | None = None) -> Any:
         """Show it while it runs, in a notebook's output or in place on a terminal, until somebody stops it.
 
-        Calls are shown as their histogram so far; events as the newest of them, their rate, and the histogram of their
-        latencies if they have such. Losses are shown with them. The stop button of the notebook, or Ctrl-C, ends the
-        showing and raises nothing; it stays attached until it is closed. :func:`rtrace.live` shows several together.
+        What is counted is shown as its histogram so far; events as the newest of them, their rate, and the histogram
+        of their latencies if they have such. Losses are shown with them. The stop button of the notebook, or Ctrl-C,
+        ends the showing and raises nothing; it stays attached until it is closed. :func:`rtrace.live` shows several
+        together.
 
         Parameters
         ----------

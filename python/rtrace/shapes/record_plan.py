@@ -12,7 +12,7 @@ from rtrace import option_checks
 
 TYPE_CHECKING = False  # saves the import of typing
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Container, Iterable, Mapping, Sequence
     from typing import Any
 
     import numpy as np
@@ -134,10 +134,7 @@ class Plan:
 
     def _column(self, field: Field) -> str:
         """Name a field's column; a field called like one of the header's gets an underscore."""
-        name: str = field["name"]
-        while name in self.columns:
-            name += "_"
-        return name
+        return free_name(field["name"], self.columns)
 
     def table(self) -> bytes:
         """Return the segments as the programs read them."""
@@ -154,6 +151,23 @@ class Plan:
             {"names": names, "formats": formats, "offsets": offsets, "itemsize": self.record_bytes}
         )
         return made
+
+
+def free_name(name: str, taken: Container[str]) -> str:
+    """Return a name that is not taken, with as many underscores as that needs."""
+    while name in taken:
+        name += "_"
+    return name
+
+
+def segment_of(field: Field, size: int) -> Segment:
+    """Return the segment that copies the number or text of one field to the start of somewhere."""
+    kind = BYTES
+    if field["kind"] == "text":
+        kind = TEXT
+    elif field["kind"] == "dynamic":
+        kind = RELATIVE_TEXT if field["relative"] else DYNAMIC_TEXT
+    return Segment(kind, field["offset"], 0, size)
 
 
 def aligned(size: int) -> int:
@@ -208,7 +222,7 @@ def choose(
     return [fields[name] for name in dict.fromkeys(names)]
 
 
-def field_facts(formats: Sequence[dict[str, Any]], names: Sequence[str]) -> dict[str, Any]:
+def field_facts(formats: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[str, Any]:
     """Turn what the print formats tell of fields into facts of a trace's columns."""
     from rtrace.trace import FieldFacts  # noqa: PLC0415  # not needed to attach
 

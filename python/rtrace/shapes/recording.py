@@ -7,7 +7,6 @@ import time
 import warnings
 from datetime import UTC, datetime
 
-from rtrace import _rtrace
 from rtrace.errors import LostEventsWarning
 from rtrace.shapes.awaiting import Batches, RecordOwner
 
@@ -19,9 +18,109 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from rtrace import _rtrace
+    from rtrace.shapes.session import Session
     from rtrace.trace import Trace
 
 __all__ = ["Recording"]
+
+
+class Records:
+    """The records of a session, and the traces that they become.
+
+    Attributes
+    ----------
+    session
+        Where they come from.
+    target : str
+        What is recorded: ``"block:block_rq_issue"``, or ``"START -> END"``.
+    """
+
+    def __init__(  # noqa: PLR0913  # one caller for each shape
+        self,
+        session: Session,
+        target: str,
+        *,
+        tool: str,
+        make_dtype: Callable[[], np.dtype[np.void]],
+        make_fields: Callable[[Sequence[str]], Mapping[str, Any]],
+        options: Mapping[str, object],
+    ) -> None:
+        self.session = session
+        self.target = target
+        self._tool = tool
+        self._make_dtype = make_dtype
+        self._make_fields = make_fields
+        self._options = options
+        self._attached = (time.monotonic(), datetime.now(UTC))
+        # What turns the records' clock into the time of day.
+        self._clock_offset_ns = time.time_ns() - time.monotonic_ns()
+        self._dtype: np.dtype[np.void] | None = None
+        self._warned = 0
+
+    @property
+    def ring(self) -> _rtrace.RingBuffer:
+        """Where they come from."""
+        if self.session.ring is None:
+            message = f"the measurement of `{self.target}` keeps no records: make it with output='both'"
+            raise ValueError(message)
+        return self.session.ring
+
+    @property
+    def dtype(self) -> np.dtype[np.void]:
+        """The numpy dtype of a record."""
+        if self._dtype is None:
+            self._dtype = self._make_dtype()
+        return self._dtype
+
+    def read(self, timeout: float | None) -> NDArray[np.void]:
+        """Take the records that have come since the last read."""
+        return self.ring.read(timeout).view(self.dtype)
+
+    def record(self, duration: float) -> list[NDArray[np.void]]:
+        """Record for `duration` seconds, detach, and return everything."""
+        batches = []
+        end = time.monotonic() + duration
+        while (left := end - time.monotonic()) > 0:
+            batches.append(self.read(left))
+        self.session.detach()
+        while len(batch := self.read(0)):
+            batches.append(batch)
+        return batches
+
+    def lost_per_cpu(self) -> list[int]:
+        """Return how many records each CPU could not write because the ring buffer was full."""
+        _, values = self.session.object.map("LOSSES").snapshot()
+        lost: list[int] = values["records_lost"][0].tolist()
+        return lost
+
+    def trace(self, batches: Sequence[NDArray[np.void]]) -> Trace:
+        """Make a trace of batches that were read, with the facts of this session."""
+        import numpy as np  # noqa: PLC0415  # not needed to attach
+
+        from rtrace.trace import Trace  # noqa: PLC0415
+
+        losses = self.session.losses_of_records()
+        lost = sum(losses.values())
+        if lost > self._warned:
+            self._warned = lost
+            warnings.warn(f"{self.target}: {lost} records are missing: {losses}", LostEventsWarning, stacklevel=3)
+        machine = os.uname()
+        return Trace(
+            records=np.concatenate([np.empty(0, self.dtype), *batches]),
+            target=self.target,
+            tool=self._tool,
+            host=machine.nodename,
+            kernel=machine.release,
+            started=self._attached[1],
+            duration=time.monotonic() - self._attached[0],
+            clock_offset_ns=self._clock_offset_ns,
+            lost_per_cpu=self.lost_per_cpu(),
+            losses=losses,
+            observed=self.session.observed(),
+            options=self._options,
+            fields=self._make_fields(self.dtype.names or ()),
+        )
 
 
 class Recording(RecordOwner):
@@ -36,39 +135,15 @@ class Recording(RecordOwner):
         What is recorded: ``"block:block_rq_issue"``, or ``"START -> END"``.
     """
 
-    def __init__(  # noqa: PLR0913  # one caller for each shape
-        self,
-        target: str,
-        loaded: _rtrace.Object,
-        ring: _rtrace.RingBuffer,
-        links: list[_rtrace.Link],
-        *,
-        tool: str,
-        make_dtype: Callable[[], np.dtype[np.void]],
-        make_fields: Callable[[Sequence[str]], Mapping[str, Any]],
-        options: Mapping[str, object],
-    ) -> None:
-        super().__init__(f"the recording of `{target}`")
-        self._object = loaded
-        self._ring = ring
-        self._links = links
-        self.target = target
-        self._tool = tool
-        self._make_dtype = make_dtype
-        self._make_fields = make_fields
-        self._options = options
-        self._attached = (time.monotonic(), datetime.now(UTC))
-        # What turns the records' clock into the time of day.
-        self._clock_offset_ns = time.time_ns() - time.monotonic_ns()
-        self._dtype: np.dtype[np.void] | None = None
-        self._warned = 0
+    def __init__(self, records: Records) -> None:
+        super().__init__(f"the recording of `{records.target}`")
+        self._records = records
+        self.target = records.target
 
     @property
     def dtype(self) -> np.dtype[np.void]:
         """The numpy dtype of a record."""
-        if self._dtype is None:
-            self._dtype = self._make_dtype()
-        return self._dtype
+        return self._records.dtype
 
     def read(self, timeout: float | None = None) -> NDArray[np.void]:
         """Take the records that have come since the last read.
@@ -89,8 +164,7 @@ class Recording(RecordOwner):
         ClosedError
             If the recording has been closed.
         """
-        self._live()
-        return self._ring.read(timeout).view(self.dtype)
+        return self._live().read(timeout)
 
     def fileno(self) -> int:
         """Return a descriptor that is readable while records wait to be read.
@@ -104,8 +178,7 @@ class Recording(RecordOwner):
         ClosedError
             If the recording has been closed.
         """
-        self._live()
-        return self._ring.fileno()
+        return self._live().ring.fileno()
 
     def __iter__(self) -> Iterator[NDArray[np.void]]:
         """Yield batches as they come, without end; close when the loop is left."""
@@ -122,76 +195,35 @@ class Recording(RecordOwner):
 
     def losses(self) -> dict[str, int]:
         """Return how many records are missing so far, by cause; what did not occur is left out."""
-        lost = self._sums("LOSSES") | self._ring.losses()
-        if not self._options:
-            # Hits that the kernel did not run the program for: anybody's, so they count only if all were wanted.
-            loaded = self._live()
-            missed = [loaded.program_info(link.program)["recursion_misses"] for link in self._links]
-            lost["hits_missed"] = sum(missed)
-        return {cause: number for cause, number in lost.items() if number}
+        return self._live().session.losses()
 
     def lost_per_cpu(self) -> list[int]:
         """Return how many records each CPU could not write because the ring buffer was full."""
-        _, values = self._live().map("LOSSES").snapshot()
-        lost: list[int] = values["records_lost"][0].tolist()
-        return lost
+        return self._live().lost_per_cpu()
 
     def observed(self) -> dict[str, int]:
-        """Return what was seen beside the records: how many hits in all, how many of them the filters left out."""
-        return self._sums("OBSERVED")
+        """Return what was seen beside the records: how many hits in all, how many of them the filters left out.
 
-    def _sums(self, name: str) -> dict[str, int]:
-        """Add a map's counters up over the CPUs."""
-        _, values = self._live().map(name).snapshot()
-        return {field: int(values[field].sum()) for field in values.dtype.names or ()}
+        Of pairs also the ends without a start (``ends_unmatched``), the starts whose end has not come yet
+        (``starts_not_ended``), and the pairs faster than the minimum (``below_minimum``).
+        """
+        return self._live().session.observed()
 
     def record(self, duration: float) -> Trace:
         """Record for `duration` seconds, detach, and return everything as one trace."""
-        batches = []
-        end = time.monotonic() + duration
-        while (left := end - time.monotonic()) > 0:
-            batches.append(self.read(left))
-        _rtrace.close_all(self._links)
-        while len(batch := self.read(0)):
-            batches.append(batch)
-        return self.trace(batches)
+        records = self._live()
+        return records.trace(records.record(duration))
 
     def trace(self, batches: Sequence[NDArray[np.void]]) -> Trace:
         """Make a trace of batches that were read, with the facts of this recording."""
-        import numpy as np  # noqa: PLC0415  # not needed to attach
+        return self._live().trace(batches)
 
-        from rtrace.trace import Trace  # noqa: PLC0415
-
-        losses = self.losses()
-        lost = sum(losses.values())
-        if lost > self._warned:
-            self._warned = lost
-            warnings.warn(f"{self.target}: {lost} records are missing: {losses}", LostEventsWarning, stacklevel=2)
-        machine = os.uname()
-        return Trace(
-            records=np.concatenate([np.empty(0, self.dtype), *batches]),
-            target=self.target,
-            tool=self._tool,
-            host=machine.nodename,
-            kernel=machine.release,
-            started=self._attached[1],
-            duration=time.monotonic() - self._attached[0],
-            clock_offset_ns=self._clock_offset_ns,
-            lost_per_cpu=self.lost_per_cpu(),
-            losses=losses,
-            observed=self.observed(),
-            options=self._options,
-            fields=self._make_fields(self.dtype.names or ()),
-        )
-
-    def _live(self) -> _rtrace.Object:
+    def _live(self) -> Records:
         self._check_open()
-        return self._object
+        return self._records
 
     def _release(self) -> None:
-        _rtrace.close_all(self._links)
-        self._ring.close()
-        self._object.close()
+        self._records.session.close()
 
     def __repr__(self) -> str:
         """Name the recording."""

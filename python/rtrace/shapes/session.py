@@ -1,4 +1,4 @@
-"""The kernel's side of a running measurement: its maps and links, read."""
+"""The kernel's side of whatever runs: its maps, links and ring buffer, read."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    # Calls per slot, and the sum of their latencies in nanoseconds.
+    from rtrace.shapes.splits import Split
+
+    # What is counted per slot, and the sum of the latencies in nanoseconds.
     Counted = tuple[NDArray[np.uint64], int]
 
 # Which end of the function a program stands at, where the kernel may leave out a run of it.
@@ -19,12 +21,115 @@ SIDES = {
     "fnlat_fexit": "return",
     "fnlat_kretprobe": "return",
 }
+# Losses of one kind of result only: records cannot be too many groups, and a histogram needs no room in a ring.
+LOST_COUNTS = "groups_full"
+LOST_RECORDS = "records_lost"
 
 
 class Session:
-    """The kernel's side of a measurement."""
+    """The kernel's side of what runs.
 
-    __slots__ = ("boundary", "filtered", "links", "mechanism", "object", "ring", "storage")
+    Attributes
+    ----------
+    object, links
+        The loaded programs and maps, and what they are attached to.
+    ring
+        Where records come from; None if there are none.
+    filtered
+        Whether not everybody's activity counts.
+    """
+
+    __slots__ = ("filtered", "links", "object", "ring")
+
+    def __init__(
+        self, loaded: _rtrace.Object, links: list[_rtrace.Link], ring: _rtrace.RingBuffer | None, *, filtered: bool
+    ) -> None:
+        self.object = loaded
+        self.links = links
+        self.ring = ring
+        self.filtered = filtered
+
+    def histograms(self, split: Split | None) -> tuple[Counted, dict[int | str, Counted]]:
+        """Read all histograms: the whole, and the parts when it is split."""
+        if split is None:
+            _, values = self.object.map("HISTOGRAM").snapshot()
+            return counted(values[0]), {}
+        keys, values = self.object.map("GROUPS").snapshot()
+        parts: dict[int | str, Counted] = {}
+        for name, row in zip(split.names(keys), values, strict=True):
+            counts, sum_ns = counted(row)
+            if name in parts:
+                # Different to the kernel, the same to people: text that cannot be decoded.
+                counts, sum_ns = counts + parts[name][0], sum_ns + parts[name][1]
+            parts[name] = counts, sum_ns
+        return counted(values), parts
+
+    def losses(self) -> dict[str, int]:
+        """Return what was lost, by cause; causes that did not occur are left out."""
+        lost = self.sums("LOSSES")
+        self.add_missed(lost)
+        if self.ring is not None:
+            lost.update(self.ring.losses())
+        return {cause: number for cause, number in lost.items() if number}
+
+    def losses_of_records(self) -> dict[str, int]:
+        """Return how many records are missing, by cause: a histogram may lack what they have."""
+        return {cause: number for cause, number in self.losses().items() if cause != LOST_COUNTS}
+
+    def losses_of_counts(self) -> dict[str, int]:
+        """Return how much is missing from histograms, by cause: records may lack what they have."""
+        records = {LOST_RECORDS, *(self.ring.losses() if self.ring is not None else ())}
+        return {cause: number for cause, number in self.losses().items() if cause not in records}
+
+    def add_missed(self, lost: dict[str, int]) -> None:
+        """Add the hits that the kernel did not run a program for: anybody's, so they count only if all are wanted."""
+        if not self.filtered:
+            missed = [self.object.program_info(link.program)["recursion_misses"] for link in self.links]
+            lost["hits_missed"] = sum(missed)
+
+    def observed(self) -> dict[str, int]:
+        """Return what was seen beside that, and how much was left out on purpose."""
+        return self.sums("OBSERVED")
+
+    def sums(self, name: str) -> dict[str, int]:
+        """Add a map's counters up over the CPUs."""
+        _, values = self.object.map(name).snapshot()
+        return {field: int(values[field].sum()) for field in values.dtype.names or ()}
+
+    def detach(self) -> None:
+        """Detach, and keep what can be read."""
+        _rtrace.close_all(self.links)
+
+    def close(self) -> None:
+        """Detach and free."""
+        _rtrace.close_all(self.links)
+        if self.ring is not None:
+            self.ring.close()
+        self.object.close()
+
+
+class PairSession(Session):
+    """The kernel's side of two tracepoints that a key joins; the first link is that of the end."""
+
+    __slots__ = ()
+
+    def detach(self) -> None:
+        """Detach, and keep what can be read."""
+        # Of starts that nothing ends any more each would look as if the next one had taken its key over: a loss.
+        _rtrace.close_all(self.links[1:])
+        super().detach()
+
+    def observed(self) -> dict[str, int]:
+        """Return what was seen beside that; ``starts_not_ended`` are those whose end has not come yet."""
+        starts = self.object.map("STARTS")
+        keys, _, _ = starts.snapshot_bytes()
+        return {**super().observed(), "starts_not_ended": len(keys) // starts.key_bytes}
+
+
+class FunctionSession(Session):
+    """The kernel's side of a function's measurement."""
+
+    __slots__ = ("boundary", "mechanism", "storage")
 
     def __init__(  # noqa: PLR0913  # one caller
         self,
@@ -37,43 +142,19 @@ class Session:
         storage: str,
         filtered: bool,
     ) -> None:
+        super().__init__(loaded, links, ring, filtered=filtered)
         self.mechanism = mechanism
         self.boundary = boundary
         self.storage = storage
-        self.object = loaded
-        self.links = links
-        self.ring = ring
-        self.filtered = filtered
 
-    def histograms(self, by: str | None) -> tuple[Counted, dict[int | str, Counted]]:
-        """Read all histograms: the whole, and the parts when calls are split."""
-        if by is None:
-            _, values = self.object.map("HISTOGRAM").snapshot()
-            return counted(values[0]), {}
-        keys, values = self.object.map("GROUPS").snapshot()
-        parts = {group_name(by, bytes(key)): counted(row) for key, row in zip(keys.tolist(), values, strict=True)}
-        return counted(values), parts
-
-    def losses(self) -> dict[str, int]:
-        """Return what was lost, by cause; causes that did not occur are left out."""
-        lost = self._sums("LOSSES")
+    def add_missed(self, lost: dict[str, int]) -> None:
+        """Add what the kernel did not run a program for."""
         if not self.filtered:
             # The kernel's own counts know nothing of filters; with one, only what the programs saw themselves counts.
             entered, returned = self._missed("entry"), self._missed("return")
             lost["entries_missed"] = entered
             # A missed return shows twice: in the kernel's count at once, in ours when its thread calls again.
             lost["returns_missed"] = max(lost["returns_missed"], returned)
-        if self.ring is not None:
-            lost.update(self.ring.losses())
-        return {cause: number for cause, number in lost.items() if number}
-
-    def observed(self) -> dict[str, int]:
-        """Return how many calls were nested in others, and how many were left out on purpose."""
-        return self._sums("OBSERVED")
-
-    def _sums(self, name: str) -> dict[str, int]:
-        _, values = self.object.map(name).snapshot()
-        return {field: int(values[field].sum()) for field in values.dtype.names or ()}
 
     def _missed(self, side: str) -> int:
         """Return how often the kernel did not run our program for that side of the function."""
@@ -82,13 +163,6 @@ class Session:
             if SIDES.get(link.program) == side:
                 missed += (link.missed() or 0) + self.object.program_info(link.program)["recursion_misses"]
         return missed
-
-    def close(self) -> None:
-        """Detach and free."""
-        _rtrace.close_all(self.links)
-        if self.ring is not None:
-            self.ring.close()
-        self.object.close()
 
 
 def sum_counts(values: NDArray[np.void]) -> NDArray[np.uint64]:
@@ -100,10 +174,3 @@ def sum_counts(values: NDArray[np.void]) -> NDArray[np.uint64]:
 def counted(row: NDArray[np.void]) -> Counted:
     """Add one histogram's parts of every CPU."""
     return sum_counts(row), int(row["sum_ns"].sum())
-
-
-def group_name(by: str, key: bytes) -> int | str:
-    """Turn a group's key into what users call it."""
-    if by == "comm":
-        return key.rstrip(b"\0").decode(errors="replace")
-    return int.from_bytes(key[:4], "little")

@@ -11,8 +11,9 @@ import contextlib
 from rtrace import _rtrace, option_checks, tracefs
 from rtrace.shapes import filters, record_plan, targets
 from rtrace.shapes.latency_options import check_field_bytes
-from rtrace.shapes.recording import Recording
+from rtrace.shapes.recording import Recording, Records
 from rtrace.shapes.ring_options import MAX_BYTES, RING_BYTES, RingOptions
+from rtrace.shapes.session import Session
 from rtrace.typing_light import overload
 
 TYPE_CHECKING = False  # saves the import of typing
@@ -176,15 +177,16 @@ def tracepoint_events(  # noqa: PLR0913  # keyword-only options, each off by def
         ring = stack.enter_context(ring_options.open(loaded, plan.record_bytes))
         link = stack.enter_context(loaded.attach_tracepoint("tpev_hit", *tracefs.split(target)))
         stack.pop_all()
+    options = {**tasks.facts(), **({} if filter is None else {"filter": filter})}
     recording = Recording(
-        target,
-        loaded,
-        ring,
-        [link],
-        tool=tool,
-        make_dtype=plan.dtype,
-        make_fields=lambda names: record_plan.field_facts([form], names),
-        options={**tasks.facts(), **({} if filter is None else {"filter": filter})},
+        Records(
+            Session(loaded, [link], ring, filtered=bool(options)),
+            target,
+            tool=tool,
+            make_dtype=plan.dtype,
+            make_fields=lambda names: record_plan.field_facts([form], names),
+            options=options,
+        )
     )
     if duration is None:
         return recording

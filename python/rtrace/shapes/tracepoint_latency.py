@@ -1,87 +1,96 @@
 """Tracepoint latency: the time between two tracepoints, joined by a key made of their fields.
 
-The programs are those of ``ebpf/programs/src/tracepoint_latency.rs``; this file lays out keys and records.
+The programs are those of ``ebpf/programs/src/tracepoint_latency.rs``; this file sets their options, and turns what they
+record and count into a :class:`~rtrace.Trace` and a :class:`~rtrace.Histogram`.
 """
 
 from __future__ import annotations
 
 import contextlib
-import struct
+from functools import partial
 
 from rtrace import _rtrace, option_checks, tracefs
-from rtrace.shapes import block_requests, filters, record_plan, targets
-from rtrace.shapes.latency_options import check_field_bytes
-from rtrace.shapes.recording import Recording
-from rtrace.shapes.ring_options import MAX_BYTES, RING_BYTES, RingOptions
+from rtrace.shapes import block_requests, filters, pair_plan, record_plan
+from rtrace.shapes.counting import check_intervals
+from rtrace.shapes.latency_options import apply_counting, check_entries, check_field_bytes, check_unit
+from rtrace.shapes.pair_counting import TracepointLatency
+from rtrace.shapes.recording import Recording, Records
+from rtrace.shapes.ring_options import MAX_BYTES, RING_BYTES, SMALLEST, RingOptions
+from rtrace.shapes.session import PairSession
+from rtrace.shapes.targets import Tasks
 from rtrace.typing_light import overload
 
 TYPE_CHECKING = False  # saves the import of typing
 if TYPE_CHECKING:
     import os
-    from collections.abc import Sequence
-    from typing import Any
+    from collections.abc import Callable, Sequence
+    from typing import Literal, Required, TypedDict, Unpack
 
+    from rtrace.histogram import Histogram, Unit
     from rtrace.shapes.ring_options import WhenFull
     from rtrace.trace import Trace
 
-    Format = dict[str, Any]
+    Output = Literal["records", "histogram", "both"]
+
+    class Options(TypedDict, total=False):
+        """The options that say nothing of what is returned."""
+
+        key: Required[str | Sequence[str]]
+        fields: Sequence[str] | None
+        end_fields: Sequence[str] | None
+        filter: str | None
+        min_latency: float | None
+        pid: int | None
+        tid: int | None
+        cgroup: str | os.PathLike[str] | int | None
+        unit: Unit
+        by: str | None
+        max_groups: int
+        interval: float
+        count: int | None
+        max_text: int
+        max_starts: int
+        ring_bytes: int
+        wakeup_bytes: int | None
+        max_bytes: int
+        when_full: WhenFull
+        tool: str
+
 
 __all__ = ["tracepoint_latency"]
 
-# As in ebpf/common/src/tracepoint_latency.rs.
-KEY_PARTS = 4
-# What a part of a key is (module `source` of ebpf/common/src/entry.rs): a field, or who and where it happens.
-FIELD_PART = 1
-TASK_PARTS = {"tid": 3, "cpu": 4}
 MAX_STARTS = 16384
+OUTPUTS = ("records", "histogram", "both")
 
 
 @overload
 def tracepoint_latency(
-    start: str,
-    end: str,
-    *,
-    key: str | Sequence[str],
-    duration: float,
-    fields: Sequence[str] | None = ...,
-    end_fields: Sequence[str] | None = ...,
-    filter: str | None = ...,
-    min_latency: float | None = ...,
-    pid: int | None = ...,
-    tid: int | None = ...,
-    cgroup: str | os.PathLike[str] | int | None = ...,
-    max_text: int = ...,
-    max_starts: int = ...,
-    ring_bytes: int = ...,
-    wakeup_bytes: int | None = ...,
-    max_bytes: int = ...,
-    when_full: WhenFull = ...,
-    tool: str = ...,
+    start: str, end: str, *, duration: float, output: Literal["records"] = ..., **options: Unpack[Options]
 ) -> Trace: ...
 
 
 @overload
 def tracepoint_latency(
-    start: str,
-    end: str,
-    *,
-    key: str | Sequence[str],
-    duration: None = ...,
-    fields: Sequence[str] | None = ...,
-    end_fields: Sequence[str] | None = ...,
-    filter: str | None = ...,
-    min_latency: float | None = ...,
-    pid: int | None = ...,
-    tid: int | None = ...,
-    cgroup: str | os.PathLike[str] | int | None = ...,
-    max_text: int = ...,
-    max_starts: int = ...,
-    ring_bytes: int = ...,
-    wakeup_bytes: int | None = ...,
-    max_bytes: int = ...,
-    when_full: WhenFull = ...,
-    tool: str = ...,
+    start: str, end: str, *, duration: None = ..., output: Literal["records"] = ..., **options: Unpack[Options]
 ) -> Recording: ...
+
+
+@overload
+def tracepoint_latency(
+    start: str, end: str, *, duration: float, output: Literal["histogram"], **options: Unpack[Options]
+) -> Histogram: ...
+
+
+@overload
+def tracepoint_latency(
+    start: str, end: str, *, duration: float, output: Literal["both"], **options: Unpack[Options]
+) -> tuple[Histogram, Trace]: ...
+
+
+@overload
+def tracepoint_latency(
+    start: str, end: str, *, duration: None = ..., output: Literal["histogram", "both"], **options: Unpack[Options]
+) -> TracepointLatency: ...
 
 
 def tracepoint_latency(  # noqa: PLR0913  # keyword-only options, each off by default
@@ -90,6 +99,7 @@ def tracepoint_latency(  # noqa: PLR0913  # keyword-only options, each off by de
     *,
     key: str | Sequence[str],
     duration: float | None = None,
+    output: Output = "records",
     fields: Sequence[str] | None = None,
     end_fields: Sequence[str] | None = None,
     filter: str | None = None,  # noqa: A002  # the word everybody uses for it
@@ -97,6 +107,11 @@ def tracepoint_latency(  # noqa: PLR0913  # keyword-only options, each off by de
     pid: int | None = None,
     tid: int | None = None,
     cgroup: str | os.PathLike[str] | int | None = None,
+    unit: Unit = "us",
+    by: str | None = None,
+    max_groups: int = 1024,
+    interval: float = 1.0,
+    count: int | None = None,
     max_text: int = 64,
     max_starts: int = MAX_STARTS,
     ring_bytes: int = RING_BYTES,
@@ -104,12 +119,12 @@ def tracepoint_latency(  # noqa: PLR0913  # keyword-only options, each off by de
     max_bytes: int = MAX_BYTES,
     when_full: WhenFull = "wait",
     tool: str = "tracepoint_latency",
-) -> Trace | Recording:
-    """Record the time between two tracepoints, one record for each pair with the same key.
+) -> Trace | Recording | Histogram | TracepointLatency | tuple[Histogram, Trace]:
+    """Time what lies between two tracepoints: a record for each pair with the same key, a histogram of them, or both.
 
     The start remembers the time, who caused it, and its fields; the end with the same key makes the record. The end
     runs in whatever context an interrupt finds, so its own process says nothing: ``pid``, ``tid`` and ``comm`` are
-    those of the start.
+    those of the start. The histogram is counted in the kernel, with no record at all unless you want both.
 
     Parameters
     ----------
@@ -122,11 +137,22 @@ def tracepoint_latency(  # noqa: PLR0913  # keyword-only options, each off by de
         request: exact, where sectors collide (flushes all have sector 0), and by raw tracepoints, which no other
         program on the same CPU keeps from running.
     duration
-        Seconds to record.
+        Seconds to measure; None returns what is running.
+    output
+        ``"records"``, ``"histogram"``, or ``"both"``.
     fields
         Fields of the start to record; None takes all that have a fixed place.
     end_fields
         Fields of the end to record; None takes those with a fixed place that the start does not have.
+    unit
+        Unit of the histogram's buckets: ``"ns"``, ``"us"``, ``"ms"`` or ``"s"``.
+    by
+        Split the histogram into one per value of this: ``"pid"``, ``"tid"`` or ``"comm"`` of the start, ``"cpu"`` of
+        the end, or a field of either, named as its column in records: an integer, or a text of up to 16 bytes.
+    max_groups
+        Most histograms when split; pairs beyond are counted as lost (``groups_full``).
+    interval, count
+        Seconds between histograms when iterated over, and how many of them; None goes on until the loop is left.
     filter
         What starts must meet, decided in the kernel, as for :func:`tracepoint_events`.
     min_latency
@@ -145,8 +171,12 @@ def tracepoint_latency(  # noqa: PLR0913  # keyword-only options, each off by de
     Returns
     -------
     Trace or Recording
-        Records with ``ts_ns`` of the end (CLOCK_MONOTONIC, ns), ``latency_ns``, ``pid``, ``tid``, ``comm`` of the
+        Of records: ``ts_ns`` of the end (CLOCK_MONOTONIC, ns), ``latency_ns``, ``pid``, ``tid``, ``comm`` of the
         start, ``cpu`` of the end, and the fields.
+    Histogram or TracepointLatency
+        Of a histogram: counts per log2 bucket of the latency in `unit`.
+    tuple of Histogram and Trace, or TracepointLatency
+        Of both.
 
     Raises
     ------
@@ -155,15 +185,18 @@ def tracepoint_latency(  # noqa: PLR0913  # keyword-only options, each off by de
     NotSupportedError
         If the kernel does not tell what a key of ``"request"`` needs to know.
     ValueError
-        If there is no such field, a field cannot be a key, or the filter cannot be understood.
+        If there is no such field, a field cannot be a key or does not fit a group, options do not go together, or the
+        filter cannot be understood.
     PrivilegeError
         If capabilities are missing, or tracefs cannot be read.
 
     Warns
     -----
     LostEventsWarning
-        If pairs are missing from the trace; ``losses`` says how many and why. Starts whose key another start takes
-        over are among them; ends without a start are counted in ``observed``, because one may have begun before.
+        If pairs are missing from the result; ``losses`` says how many and why. Starts whose key another start takes
+        over are among them. In ``observed``, and not lost, are ends without a start (``ends_unmatched``; it may have
+        come before the measurement), starts whose end has not come when the result is made (``starts_not_ended``), and
+        pairs faster than the minimum (``below_minimum``).
 
     Notes
     -----
@@ -175,47 +208,97 @@ def tracepoint_latency(  # noqa: PLR0913  # keyword-only options, each off by de
     ...     "block:block_rq_issue", "block:block_rq_complete", key=("dev", "sector"), duration=5
     ... )
     >>> trace.histogram("latency_ns").print()  # doctest: +SKIP
+    >>> hist = rtrace.tracepoint_latency(  # doctest: +SKIP
+    ...     "irq:softirq_entry", "irq:softirq_exit", key=("cpu", "vec"), output="histogram", by="vec", duration=5
+    ... )
     """
     duration = option_checks.maybe_seconds("duration", duration)
     min_latency = option_checks.maybe_seconds("min_latency", min_latency, zero=True)
-    max_starts = option_checks.whole("max_starts", max_starts, f"positive and below {2**24}", 1, 2**24)
+    max_starts = check_entries("max_starts", max_starts)
     check_field_bytes(max_text=max_text)
+    max_groups = check_entries("max_groups", max_groups)
     option_checks.text("tool", tool)
     parts = option_checks.names("key", key)
+    check_output(output, by, fields, end_fields)
+    interval, count = check_intervals(interval, count)
+    check_unit(unit)
     ring_options = RingOptions(
         ring_bytes=ring_bytes, wakeup_bytes=wakeup_bytes, max_bytes=max_bytes, when_full=when_full
     )
-    tasks = targets.Tasks(pid, tid, cgroup)
+    tasks = Tasks(pid, tid, cgroup)
     by_request = parts == (block_requests.KEY,)
     if by_request:
-        check_requests(start, end)
+        pair_plan.check_requests(start, end)
         texts = block_requests.format_texts()
     else:
         texts = tracefs.format_text(start), tracefs.format_text(end)
     forms = _rtrace.parse_format(texts[0]), _rtrace.parse_format(texts[1])
-    plans = lay_out(forms, fields, end_fields, max_text)
+    keeps, counts = output != "histogram", output != "records"
+    split, plans = pair_plan.plan(forms, by, (fields, end_fields) if keeps else ((), ()), max_text)
     spec = _rtrace.ObjectSpec.prebuilt("tracepoint_latency")
     tasks.apply(spec)
     if by_request:
         block_requests.apply(spec)
-    set_key(spec, parts, forms)
-    spec.set_global("START_SEGMENTS", plans[0].table())
-    spec.set_global("END_SEGMENTS", plans[1].table())
-    spec.set_global("CARRIED_BYTES", plans[1].base - plans[0].base)
-    spec.set_global("RECORD_BYTES", plans[1].record_bytes)
-    ring_options.apply(spec)
-    spec.set_global("MIN_LATENCY_NS", round((min_latency or 0) * 1e9))
+    pair_plan.set_key(spec, parts, forms)
+    pair_plan.apply(spec, plans)
+    spec.set_global("RECORD_PAIRS", int(keeps))
+    spec.set_global("COUNT_PAIRS", int(counts))
+    if keeps:
+        ring_options.apply(spec)
+    else:
+        spec.set_max_entries("EVENTS", SMALLEST)
+    apply_counting(spec, unit, min_latency, split, max_groups)
     if filter is not None:
         spec.set_global("FILTER", filters.table(_rtrace.parse_filter(option_checks.text("filter", filter), texts[0])))
     spec.set_max_entries("STARTS", max_starts)
+    given = {**tasks.facts(), "filter": filter, "min_latency": min_latency}
+    options = {name: value for name, value in given.items() if value is not None}
+    make_ring = partial(ring_options.open, record_bytes=plans[1].record_bytes) if keeps else None
+    records = Records(
+        open_session(spec, (start, end), make_ring, tasks, by_request=by_request, filtered=bool(options)),
+        f"{start} -> {end}",
+        tool=tool,
+        make_dtype=plans[1].dtype,
+        make_fields=lambda names: record_plan.field_facts(forms, names),
+        options=options,
+    )
+    if not counts:
+        recording = Recording(records)
+        if duration is None:
+            return recording
+        with recording:
+            return recording.record(duration)
+    measurement = TracepointLatency(
+        records,
+        split,
+        boundary=f"{start} to the next {end} with the same {' and '.join(parts)}",
+        facts={"tool": tool, "options": options},
+        unit=unit,
+        interval=interval,
+        count=count,
+    )
+    if duration is None:
+        return measurement
+    with measurement:
+        return measurement.record(duration) if keeps else measurement.measure(duration)
+
+
+def open_session(  # noqa: PLR0913  # one caller
+    spec: _rtrace.ObjectSpec,
+    targets: tuple[str, str],
+    make_ring: Callable[[_rtrace.Object], _rtrace.RingBuffer] | None,
+    tasks: Tasks,
+    *,
+    by_request: bool,
+    filtered: bool,
+) -> PairSession:
+    """Load and attach; leave nothing behind if that fails."""
     # Ends first, so that no start goes unanswered.
-    sides = [
-        (f"tplat_{'rq_' if by_request else ''}{side}", target) for side, target in (("end", end), ("start", start))
-    ]
+    sides = [(f"tplat_{'rq_' if by_request else ''}{side}", targets[side == "end"]) for side in ("end", "start")]
     with contextlib.ExitStack() as stack:
         loaded = stack.enter_context(spec.load({program: None for program, _ in sides}))
         tasks.set_cgroup(loaded)
-        ring = stack.enter_context(ring_options.open(loaded, plans[1].record_bytes))
+        ring = stack.enter_context(make_ring(loaded)) if make_ring is not None else None
         links = []
         for program, target in sides:
             category, name = tracefs.split(target)
@@ -225,83 +308,17 @@ def tracepoint_latency(  # noqa: PLR0913  # keyword-only options, each off by de
                 link = loaded.attach_tracepoint(program, category, name)
             links.append(stack.enter_context(link))
         stack.pop_all()
-    options = {**tasks.facts(), "filter": filter, "min_latency": min_latency}
-    recording = Recording(
-        f"{start} -> {end}",
-        loaded,
-        ring,
-        links,
-        tool=tool,
-        make_dtype=plans[1].dtype,
-        make_fields=lambda names: record_plan.field_facts(forms, names),
-        options={name: value for name, value in options.items() if value is not None},
-    )
-    if duration is None:
-        return recording
-    with recording:
-        return recording.record(duration)
+    return PairSession(loaded, links, ring, filtered=filtered)
 
 
-def lay_out(
-    forms: tuple[Format, Format], fields: Sequence[str] | None, end_fields: Sequence[str] | None, max_text: int
-) -> tuple[record_plan.Plan, record_plan.Plan]:
-    """Lay the record out: the header, what is carried from the start, the end's own fields."""
-    first = record_plan.choose(forms[0], fields)
-    last = record_plan.choose(forms[1], end_fields, "end_fields")
-    if fields is None:
-        first = [field for field in first if field["kind"] != "dynamic"]
-    if end_fields is None:
-        known = {field["name"] for field in forms[0]["fields"]}
-        last = [field for field in last if field["kind"] != "dynamic" and field["name"] not in known]
-    start = record_plan.Plan(
-        first,
-        max_text=max_text,
-        max_array=max_text,
-        before=record_plan.LATENCY_HEADER,
-        base=record_plan.LATENCY_HEADER_BYTES,
-        limit=record_plan.MAX_CARRIED,
-    )
-    end = record_plan.Plan(last, max_text=max_text, max_array=max_text, before=start.columns, base=start.record_bytes)
-    return start, end
-
-
-def check_requests(start: str, end: str) -> None:
-    """Refuse the key of requests for other tracepoints than those of requests."""
-    if (start, end) != block_requests.TARGETS:
-        message = f"key {block_requests.KEY!r} is for {' and '.join(block_requests.TARGETS)}, not {start} and {end}"
+def check_output(output: str, by: str | None, fields: Sequence[str] | None, end_fields: Sequence[str] | None) -> None:
+    """Refuse an output that there is not, and options of another one."""
+    option_checks.choice("output", output, OUTPUTS)
+    if by is not None:
+        option_checks.text("by", by)
+    if output == "records" and by is not None:
+        message = f"by={by!r} splits a histogram: it needs output='histogram' or 'both'"
         raise ValueError(message)
-
-
-def set_key(spec: _rtrace.ObjectSpec, names: Sequence[str], forms: tuple[Format, Format]) -> None:
-    """Tell the programs what makes the key."""
-    if not 0 < len(names) <= KEY_PARTS:
-        message = f"a key has 1 to {KEY_PARTS} fields, not {len(names)}"
+    if output == "histogram" and (fields is not None or end_fields is not None):
+        message = "fields and end_fields are those of records: they need output='records' or 'both'"
         raise ValueError(message)
-    packed: tuple[list[bytes], list[bytes]] = ([], [])
-    for name in names:
-        if name in TASK_PARTS and not all(has_field(form, name) for form in forms):
-            pair = [{"offset": 0, "size": 0, "signed": False}] * 2
-            source = TASK_PARTS[name]
-        else:
-            pair = [key_field(form, name) for form in forms]
-            source = FIELD_PART
-        # Bits are compared: of the same size, whether they are signed does not matter.
-        widened = pair[0]["size"] != pair[1]["size"]
-        for parts, field in zip(packed, pair, strict=True):
-            parts.append(struct.pack("=I4B", field["offset"], field["size"], field["signed"] and widened, source, 0))
-    for variable, parts in zip(("START_KEY", "END_KEY"), packed, strict=True):
-        spec.set_global(variable, b"".join(parts).ljust(KEY_PARTS * 8, b"\0"))
-
-
-def has_field(form: Format, name: str) -> bool:
-    """Whether a tracepoint has a field of that name."""
-    return any(field["name"] == name for field in form["fields"])
-
-
-def key_field(form: Format, name: str) -> dict[str, Any]:
-    """Return a field of a key, which must be an integer."""
-    (field,) = record_plan.choose(form, [name])
-    if field["kind"] not in {"integer", "enum", "pointer", "bool"} or field["size"] not in {1, 2, 4, 8}:
-        message = f"`{form['name']}`: {field['name']} is {field['c_type']}, which cannot be part of a key"
-        raise ValueError(message)
-    return field

@@ -9,10 +9,15 @@ from rtrace.typing_light import overload
 TYPE_CHECKING = False  # saves the import of typing
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import Any
+    from typing import Any, Literal
 
+    from rtrace.histogram import Histogram
+    from rtrace.shapes.pair_counting import TracepointLatency
     from rtrace.shapes.recording import Recording
+    from rtrace.shapes.tracepoint_latency import Output
     from rtrace.trace import Trace
+
+    Key = str | Sequence[str] | None
 
 START, END = block_requests.TARGETS
 # For kernels that do not describe their structs.
@@ -21,16 +26,34 @@ FIELDS = ("dev", "sector", "bytes", "rwbs")
 
 
 @overload
-def disksnoop(*, duration: float, key: str | Sequence[str] | None = ..., **options: Any) -> Trace: ...
+def disksnoop(*, duration: float, key: Key = ..., output: Literal["records"] = ..., **options: Any) -> Trace: ...
 
 
 @overload
-def disksnoop(*, duration: None = ..., key: str | Sequence[str] | None = ..., **options: Any) -> Recording: ...
+def disksnoop(
+    *, duration: None = ..., key: Key = ..., output: Literal["records"] = ..., **options: Any
+) -> Recording: ...
+
+
+@overload
+def disksnoop(*, duration: float, key: Key = ..., output: Literal["histogram"], **options: Any) -> Histogram: ...
+
+
+@overload
+def disksnoop(
+    *, duration: float, key: Key = ..., output: Literal["both"], **options: Any
+) -> tuple[Histogram, Trace]: ...
+
+
+@overload
+def disksnoop(
+    *, duration: None = ..., key: Key = ..., output: Literal["histogram", "both"], **options: Any
+) -> TracepointLatency: ...
 
 
 def disksnoop(
-    *, duration: float | None = None, key: str | Sequence[str] | None = None, **options: Any
-) -> Trace | Recording:
+    *, duration: float | None = None, key: Key = None, output: Output = "records", **options: Any
+) -> Trace | Recording | Histogram | TracepointLatency | tuple[Histogram, Trace]:
     """Record requests to disks: from when a driver gets one to when it is done.
 
     Takes the options of :func:`~rtrace.tracepoint_latency`, and raises and returns what it does.
@@ -38,20 +61,24 @@ def disksnoop(
     Parameters
     ----------
     duration
-        Seconds to record; None returns the running recording.
+        Seconds to measure; None returns what is running.
     key
         What tells requests under way apart: ``"request"``, the kernel's own pointer, is exact;
         ``("dev", "sector")`` confuses flushes, which all have sector 0; ``"dev"`` confuses requests of one disk that
         are under way together: all but the last of them are lost, and counted as ``starts_overwritten``. None takes
         ``"request"`` where the kernel's BTF describes it, else ``("dev", "sector")``.
+    output
+        ``"records"``; ``"histogram"`` counts latencies in the kernel instead, with ``by="rwbs"`` or ``by="dev"`` into
+        one histogram each; or ``"both"``.
     **options
         As of :func:`~rtrace.tracepoint_latency`.
 
     Returns
     -------
-    Trace or Recording
-        One record for each request: ``latency_ns``, ``dev`` (kernel dev_t), ``sector`` (of 512 bytes), ``bytes``,
-        ``rwbs`` (what it is: R, W, D discard, F flush; S sync, M metadata), and the task that issued it.
+    Trace or Recording, Histogram or TracepointLatency
+        What :func:`~rtrace.tracepoint_latency` returns. One record for each request: ``latency_ns``, ``dev`` (kernel
+        dev_t), ``sector`` (of 512 bytes), ``bytes``, ``rwbs`` (what it is: R, W, D discard, F flush; S sync,
+        M metadata), and the task that issued it.
 
     Raises
     ------
@@ -70,4 +97,8 @@ def disksnoop(
     """
     if key is None:
         key = block_requests.KEY if block_requests.described() else FIELDS_KEY
-    return tracepoint_latency(START, END, key=key, duration=duration, fields=FIELDS, tool="disksnoop", **options)
+    fields = None if output == "histogram" else FIELDS
+    more: Any = {"duration": duration, "output": output, "fields": fields, "tool": "disksnoop", **options}
+    measured: Trace | Recording | Histogram | TracepointLatency | tuple[Histogram, Trace]
+    measured = tracepoint_latency(START, END, key=key, **more)
+    return measured

@@ -11,7 +11,7 @@ import pytest
 
 from rtrace.cli import disk_lines
 from rtrace.trace import Trace
-from tests.unit.cli.conftest import FIRST_NS, Recording, make_events
+from tests.unit.cli.conftest import FIRST_NS, Measurement, Recording, make_events
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -118,6 +118,23 @@ def test_a_file(rtrace: Call, requests: Prepare, tmp_path: Path) -> None:
     assert Trace.load(file)["bytes"].tolist() == [4096, 0, 16777216]
 
 
+def test_histograms_are_counted_in_the_kernel(rtrace: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Measurement] = []
+
+    def attach(*targets: str, **options: Any) -> Measurement:
+        made.append(Measurement(targets=targets, **options))
+        return made[-1]
+
+    monkeypatch.setattr("rtrace.tools.disksnoop.tracepoint_latency", attach)
+    status, out, _ = rtrace("disksnoop", "--histogram", "--by", "rwbs", "--key", "dev", "1ms", "2", "--json")
+    assert status == 0
+    assert [json.loads(line)["total"] for line in out.splitlines()] == [3, 3]
+    options = made[0].options
+    assert {name: options[name] for name in ("key", "output", "by", "unit", "fields", "tool")} == {
+        "key": "dev", "output": "histogram", "by": "rwbs", "unit": "us", "fields": None, "tool": "disksnoop",
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize(("described", "key"), [(True, "request"), (False, ("dev", "sector"))])
 def test_the_key_is_exact_where_it_can_be(
     rtrace: Call, requests: Prepare, monkeypatch: pytest.MonkeyPatch, *, described: bool, key: Any
@@ -140,7 +157,9 @@ def test_the_options_reach_the_library(rtrace: Call, requests: Prepare, words: l
     assert " -> ".join(options["targets"]) == TARGET
 
 
-@pytest.mark.parametrize("words", [["--key", "sector"], ["--wall"], ["a:b"], ["-o", "x.txt"], ["--json", "--csv"]])
+@pytest.mark.parametrize(
+    "words", [["--key", "sector"], ["--wall"], ["a:b"], ["-o", "x.txt"], ["--json", "--csv"], ["1"], ["--by", "dev"]]
+)
 def test_wrong_words(rtrace: Call, requests: Prepare, words: list[str]) -> None:
     made = requests(make_events(1))
     status, out, err = rtrace("disksnoop", *words)

@@ -1,4 +1,4 @@
-"""``rtrace latency``: pairs as they come, and their histogram at the end."""
+"""``rtrace latency``: pairs as they come, or histograms of them."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from rtrace.cli import latency
+from rtrace.cli import measure
+from rtrace.histogram import Histogram
 from rtrace.trace import FieldFacts, Trace
-from tests.unit.cli.conftest import FIRST_NS, Recording
+from tests.unit.cli.conftest import FIRST_NS, Measurement, Recording
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -30,8 +32,9 @@ PAIR = np.dtype(
 )  # fmt: skip
 HISTOGRAM = """\
      usecs               : count     distribution
-         0 -> 1          : 1        |********************                    |
-         2 -> 3          : 2        |****************************************|
+         0 -> 1          : 0        |                                        |
+         2 -> 3          : 0        |                                        |
+         4 -> 7          : 3        |****************************************|
 """
 
 
@@ -62,6 +65,19 @@ def pairs(recorded: Prepare, monkeypatch: pytest.MonkeyPatch) -> Prepare:
     return prepare
 
 
+@pytest.fixture
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[Measurement]:
+    """Return the list of measurements that commands have made; none of them traces."""
+    made: list[Measurement] = []
+
+    def attach(*targets: str, **options: Any) -> Measurement:
+        made.append(Measurement(targets=targets, **options))
+        return made[-1]
+
+    monkeypatch.setattr("rtrace.shapes.tracepoint_latency.tracepoint_latency", attach)
+    return made
+
+
 def test_lines_with_the_time_between(rtrace: Call, pairs: Prepare) -> None:
     pairs(make_pairs()[:2])
     status, out, err = rtrace(*WORDS)
@@ -82,38 +98,37 @@ def test_json(rtrace: Call, pairs: Prepare) -> None:
     assert json.loads(out)["latency_ns"] == 1001
 
 
-@pytest.mark.parametrize("enough", [1, 1 << 16])
-def test_a_histogram_at_the_end(rtrace: Call, pairs: Prepare, monkeypatch: pytest.MonkeyPatch, enough: int) -> None:
-    monkeypatch.setattr(latency, "ENOUGH", enough)
-    made = pairs(make_pairs()[:1], make_pairs()[1:], lost={"starts_overwritten": 1})
-    status, out, err = rtrace(*WORDS, "--histogram")
-    assert (status, out) == (0, HISTOGRAM)
-    assert "\n3 events in " in err
-    assert err.endswith("; lost: 1 event (1 start overwritten)\n")
-    assert made[0].closed
+def test_histograms_are_counted_in_the_kernel(rtrace: Call, counted: list[Measurement]) -> None:
+    more = ["--filter", "id > 3", "--min-latency", "1ms", "-p", "1", "-t", "2", "--cgroup", "/"]
+    status, out, err = rtrace(*WORDS, "--histogram", "--by", "id", "--unit", "ns", "1ms", "2", *more)
+    assert (status, out, err) == (0, f"{measure.GREETING}\n" + 2 * f"\n{HISTOGRAM}", "")
+    assert counted[0].closed
+    assert counted[0].options == {
+        "targets": ("a:b", "c:d"), "key": "id", "output": "histogram", "by": "id", "unit": "ns", "max_text": 16,
+        "filter": "id > 3", "min_latency": 0.001, "pid": 1, "tid": 2, "cgroup": "/", "tool": "latency",
+    }  # fmt: skip
 
 
-def test_a_histogram_for_each_value_as_json(rtrace: Call, pairs: Prepare) -> None:
-    pairs(make_pairs()[:1], make_pairs()[1:], lost={"starts_overwritten": 1})
-    status, out, _ = rtrace(*WORDS, "--histogram", "--by", "id", "--json")
-    found = json.loads(out)
-    assert (status, found["by"], found["losses"], found["sum_ns"]) == (0, "id", {"starts_overwritten": 1}, 6003)
-    assert found["duration"] < 99
+def test_a_histogram_for_a_duration_as_json_and_in_a_file(
+    rtrace: Call, counted: list[Measurement], tmp_path: Path
+) -> None:
+    status, out, err = rtrace(*WORDS, "--histogram", "--json", "-d", "10ms")
+    assert (status, err) == (0, "")
+    assert json.loads(out)["total"] == counted[0].calls == 3
+    assert counted[0].options["unit"] == "us"
+    file = tmp_path / "pairs.npz"
+    assert rtrace(*WORDS, "--histogram", "1ms", "3", "-o", str(file))[0] == 0
+    assert Histogram.load(file).total == 9
 
 
-def test_a_histogram_of_nothing(rtrace: Call, pairs: Prepare) -> None:
-    pairs()
-    status, _, err = rtrace(*WORDS, "--histogram", "--by", "comm")
-    assert status == 0
-    assert "\n0 events in " in err
+def test_no_such_field(rtrace: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: str, **__: Any) -> None:
+        message = "no field 'nope' to split by"
+        raise ValueError(message)
 
-
-def test_no_such_column(rtrace: Call, pairs: Prepare) -> None:
-    made = pairs()
-    status, out, err = rtrace(*WORDS, "--histogram", "--by", "nope")
-    assert (status, out) == (2, "")
-    assert "rtrace: error: no column `nope`; there are ts_ns, " in err
-    assert made[0].closed
+    monkeypatch.setattr("rtrace.shapes.tracepoint_latency.tracepoint_latency", refuse)
+    said = "rtrace: error: no field 'nope' to split by\nhint: `rtrace format a:b` lists its fields\n"
+    assert rtrace(*WORDS, "--histogram", "--by", "nope") == (2, "", said)
 
 
 @pytest.mark.parametrize(("words", "key"), [("dev, sector", ["dev", "sector"]), ("request", "request")])
@@ -134,7 +149,16 @@ def test_the_options_reach_the_library(rtrace: Call, pairs: Prepare, words: str,
         ([*WORDS[:4], "a,,b"], "argument --key: 'a,,b' is not a list of names like a,b"),
         ([*WORDS, "--by", "id"], "argument --by: only with --histogram"),
         ([*WORDS, "--histogram", "--csv"], "argument --csv: not allowed with argument --histogram"),
-        ([*WORDS, "--histogram", "-o", "x.npz"], "argument -o/--output: not allowed with argument --histogram"),
+        ([*WORDS, "--histogram", "--wall"], "argument --wall: not allowed with argument --histogram"),
+        ([*WORDS, "--histogram", "-n", "3"], "argument -n/--count: not allowed with argument --histogram"),
+        ([*WORDS, "--histogram", "--fields", "id"], "argument --fields: not allowed with argument --histogram"),
+        (
+            [*WORDS, "--histogram", "-o", "x.csv"],
+            "argument -o/--output: 'x.csv' does not end in .npz, as a histogram's file does",
+        ),
+        ([*WORDS, "1"], "argument interval: only with --histogram"),
+        ([*WORDS, "--unit", "us"], "argument --unit: only with --histogram"),
+        ([*WORDS, "--histogram", "0"], "argument interval: '0' is no time at all; it must be more than 0"),
     ],
 )
 def test_wrong_words(rtrace: Call, pairs: Prepare, words: list[str], said: str) -> None:

@@ -176,7 +176,7 @@ def test_a_column_of_times_as_histogram(rtrace: Call) -> None:
     assert (status, found["total"], [group["key"] for group in found["groups"]]) == (0, 20, ["dd"])
     status, out, _ = rtrace("report", "disk.npz", "--histogram", "ts_ns")
     assert status == 0
-    assert out.startswith("disk.npz: block:made_up by tracepoint, 20 calls\n")
+    assert out.startswith("disk.npz: block:made_up by tracepoint, 20 events\n")
     assert ": 20       |****" in out
 
 
