@@ -9,11 +9,11 @@ from datetime import UTC, datetime
 
 from rtrace import _rtrace
 from rtrace.errors import LostEventsWarning
-from rtrace.shapes.awaiting import Batches, RecordOwner
+from rtrace.shapes.record_stream import RecordStream
 
 TYPE_CHECKING = False  # saves the import of typing
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
     import numpy as np
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Recording"]
 
 
-class Recording(RecordOwner):
+class Recording(RecordStream):
     """A running recording; made by :func:`tracepoint_events` and :func:`tracepoint_latency`.
 
     Attached from its construction on until :meth:`close`. A context manager, and an iterable of batches, also an
@@ -61,6 +61,7 @@ class Recording(RecordOwner):
         # What turns the records' clock into the time of day.
         self._clock_offset_ns = time.time_ns() - time.monotonic_ns()
         self._dtype: np.dtype[np.void] | None = None
+        self._facts: Mapping[str, Any] | None = None
         self._warned = 0
 
     @property
@@ -107,19 +108,6 @@ class Recording(RecordOwner):
         self._live()
         return self._ring.fileno()
 
-    def __iter__(self) -> Iterator[NDArray[np.void]]:
-        """Yield batches as they come, without end; close when the loop is left."""
-        with self:
-            while True:
-                yield self.read()
-
-    def __aiter__(self) -> AsyncIterator[NDArray[np.void]]:
-        """Yield batches as they come, until it is closed.
-
-        Leaving the loop does not close it, so that a wait that was cancelled can be taken up again: use ``with``.
-        """
-        return Batches(self)
-
     def losses(self) -> dict[str, int]:
         """Return how many records are missing so far, by cause; what did not occur is left out."""
         lost = self._sums("LOSSES") | self._ring.losses()
@@ -145,16 +133,18 @@ class Recording(RecordOwner):
         _, values = self._live().map(name).snapshot()
         return {field: int(values[field].sum()) for field in values.dtype.names or ()}
 
-    def record(self, duration: float) -> Trace:
-        """Record for `duration` seconds, detach, and return everything as one trace."""
-        batches = []
-        end = time.monotonic() + duration
-        while (left := end - time.monotonic()) > 0:
-            batches.append(self.read(left))
+    def detach(self) -> None:
+        """Let no more records come; those that came before can still be read, and :meth:`close` is due all the same.
+
+        Doing it again changes nothing.
+
+        Raises
+        ------
+        ClosedError
+            If the recording has been closed.
+        """
+        self._check_open()
         _rtrace.close_all(self._links)
-        while len(batch := self.read(0)):
-            batches.append(batch)
-        return self.trace(batches)
 
     def trace(self, batches: Sequence[NDArray[np.void]]) -> Trace:
         """Make a trace of batches that were read, with the facts of this recording."""
@@ -181,8 +171,13 @@ class Recording(RecordOwner):
             losses=losses,
             observed=self.observed(),
             options=self._options,
-            fields=self._make_fields(self.dtype.names or ()),
+            fields=self._field_facts(),
         )
+
+    def _field_facts(self) -> Mapping[str, Any]:
+        if self._facts is None:
+            self._facts = self._make_fields(self.dtype.names or ())
+        return self._facts
 
     def _live(self) -> _rtrace.Object:
         self._check_open()

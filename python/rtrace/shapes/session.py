@@ -24,7 +24,7 @@ SIDES = {
 class Session:
     """The kernel's side of a measurement."""
 
-    __slots__ = ("boundary", "filtered", "links", "mechanism", "object", "ring", "storage")
+    __slots__ = ("boundary", "filtered", "links", "mechanism", "missed_at_end", "object", "ring", "storage")
 
     def __init__(  # noqa: PLR0913  # one caller
         self,
@@ -44,6 +44,8 @@ class Session:
         self.links = links
         self.ring = ring
         self.filtered = filtered
+        # What the kernel did not run the programs for, by side, once they are detached.
+        self.missed_at_end: dict[str, int] | None = None
 
     def histograms(self, by: str | None) -> tuple[Counted, dict[int | str, Counted]]:
         """Read all histograms: the whole, and the parts when calls are split."""
@@ -77,11 +79,20 @@ class Session:
 
     def _missed(self, side: str) -> int:
         """Return how often the kernel did not run our program for that side of the function."""
+        if self.missed_at_end is not None:
+            return self.missed_at_end[side]
         missed = 0
         for link in self.links:
             if SIDES.get(link.program) == side:
                 missed += (link.missed() or 0) + self.object.program_info(link.program)["recursion_misses"]
         return missed
+
+    def detach(self) -> None:
+        """Let no more calls come; what was counted stays."""
+        if self.missed_at_end is None:
+            # Links know it only while they are attached.
+            self.missed_at_end = {side: self._missed(side) for side in ("entry", "return")}
+            _rtrace.close_all(self.links)
 
     def close(self) -> None:
         """Detach and free."""
