@@ -230,7 +230,7 @@ def tracepoint_latency(  # noqa: PLR0913  # keyword-only options, each off by de
         links,
         tool=tool,
         make_dtype=plans[1].dtype,
-        make_fields=lambda names: record_plan.field_facts(forms, names),
+        make_fields=lambda names: record_plan.field_facts(texts, names),
         options={name: value for name, value in options.items() if value is not None},
     )
     if duration is None:

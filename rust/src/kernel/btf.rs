@@ -5,7 +5,13 @@
 //!
 //! Format: <https://docs.kernel.org/bpf/btf.html>.
 
-use std::{fs, io, ops::Range, path::Path, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    fs, io,
+    ops::Range,
+    path::Path,
+    sync::Arc,
+};
 
 use thiserror::Error;
 
@@ -274,6 +280,22 @@ impl Btf {
         self.types().map(|(_, found)| found).filter(move |found| found.kind() == kind)
     }
 
+    /// Return the values that enumerators of these names have among this blob's own types.
+    fn values_of(&self, names: &HashSet<String>) -> HashMap<String, HashSet<i128>> {
+        let tells_signs = self.tells_signs();
+        let mut found: HashMap<String, HashSet<i128>> = HashMap::new();
+        for of in self.of_kind(kind::ENUM).chain(self.of_kind(kind::ENUM64)) {
+            for enumerator in of.enumerators(of.kind_flag() || !tells_signs) {
+                if let Ok(name) = str::from_utf8(self.string(enumerator.name_offset))
+                    && names.contains(name)
+                {
+                    found.entry(name.to_owned()).or_default().insert(enumerator.value);
+                }
+            }
+        }
+        found
+    }
+
     /// Whether enumerations of 32 bits say if they are signed. What wrote BTF before Linux 6.1 or LLVM 15 does not; then,
     /// values with the highest bit set are taken for negative ones, as they nearly always are.
     pub(crate) fn tells_signs(&self) -> bool {
@@ -318,14 +340,26 @@ pub(crate) fn member(name: &str, member: &str) -> Result<Option<(usize, usize)>,
     Ok(Some((found.bit_offset as usize / 8, size)))
 }
 
-/// Return the value of one of the kernel's enumerators; `None` if there is no such.
-pub(crate) fn enumerator(name: &str) -> Result<Option<i128>, BtfError> {
-    let btf = Btf::of_kernel()?;
-    let find = |of: Type<'_>| {
-        let found = of.enumerators(of.kind_flag()).find(|found| btf.string(found.name_offset) == name.as_bytes());
-        found.map(|found| found.value)
+/// Return the values of enumerators by name, the kernel's or else its modules'; those that there are not, or that mean
+/// different numbers, are left out.
+pub(crate) fn enumerators(mut names: HashSet<String>) -> Result<HashMap<String, i128>, BtfError> {
+    let kernel = Arc::new(Btf::of_kernel()?);
+    let mut found = kernel.values_of(&names);
+    names.retain(|name| !found.contains_key(name));
+    if !names.is_empty() {
+        for module in modules()? {
+            // Unloaded meanwhile, it has no say.
+            let Ok(module) = Btf::of_module(&module, Arc::clone(&kernel)) else { continue };
+            for (name, values) in module.values_of(&names) {
+                found.entry(name).or_default().extend(values);
+            }
+        }
+    }
+    let single = |(name, values): (String, HashSet<i128>)| {
+        let mut values = values.into_iter();
+        values.next().filter(|_| values.next().is_none()).map(|value| (name, value))
     };
-    Ok(btf.of_kind(kind::ENUM).chain(btf.of_kind(kind::ENUM64)).find_map(find))
+    Ok(found.into_iter().filter_map(single).collect())
 }
 
 /// Return the structs that the arguments of a raw tracepoint point to, empty names for other arguments; `None` if BTF
