@@ -1,13 +1,7 @@
 //! Fuzz targets for what rtrace reads: tracepoints' formats, filters, a ring buffer's memory, the instructions of
 //! programs, and C in bcc's dialect.
 //!
-//! ```text
-//! cargo install cargo-fuzz
-//! cd fuzz && RUSTC_BOOTSTRAP=1 cargo fuzz run format corpus/format seeds/format -- -max_total_time=300
-//! ```
-//!
-//! The modules are private to rtrace's crate, so this one is made of the same files; `RUSTC_BOOTSTRAP` lets a stable
-//! compiler instrument them.
+//! README.md says how to run them. The modules are private to rtrace's crate, so this one is made of the same files.
 
 #![expect(dead_code, reason = "only what reads is called")]
 
