@@ -5,6 +5,7 @@ from typing import Any, Self, TypeVar, final
 import numpy as np
 from _typeshed import ReadableBuffer as Buffer
 from numpy.typing import NDArray
+from typing_extensions import disjoint_base
 
 _Event = TypeVar("_Event")
 
@@ -226,6 +227,7 @@ class Map:
     def peek(self) -> bytes | None: ...
     def pin(self, path: str | PathLike[str]) -> None: ...
 
+@disjoint_base
 class PolledBuffer:
     @property
     def name(self) -> str: ...

@@ -256,6 +256,7 @@ def test_errors_say_column_and_cause(expression: str, message: str) -> None:
 LONG_NAMES = [text.split(" ")[-1].partition("[")[0] for text, *_ in FIELDS[4:]]
 
 
+@settings(deadline=None)
 @given(
     name=st.sampled_from([name for name in LONG_NAMES if len(name) >= 4]),
     place=st.integers(0, 3),
