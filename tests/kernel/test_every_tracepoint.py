@@ -27,7 +27,7 @@ PAGE = os.sysconf("SC_PAGE_SIZE")
 # Attached at a time: each holds a ring buffer and a thread.
 TOGETHER = 64
 # In an emulated guest as many as take some seconds: detaching waits for the kernel's CPUs, one tracepoint at a time.
-IN_GUESTS = 100
+IN_GUESTS = 50
 # Not called by the test: what ends, stops or doubles the caller (exit, exit_group, pause, fork, vfork), what only the
 # kernel's own code may call (the return from a signal, from a uretprobe, a uprobe), and what does something with any
 # arguments (vhangup, sync, msgget).
