@@ -110,8 +110,9 @@ mod _rtrace {
     ///
     /// A dict without those that there are not, and without those that have different values in different places.
     #[pyfunction]
+    #[expect(clippy::needless_pass_by_value, reason = "arguments from Python are owned")]
     fn enumerators(py: Python<'_>, names: HashSet<String>) -> PyResult<HashMap<String, i128>> {
-        let found = py.detach(|| btf::enumerators(names));
+        let found = py.detach(|| btf::enumerators(&names));
         Ok(found.map_err(|source| Error::Btf { of: "vmlinux".into(), source })?)
     }
 

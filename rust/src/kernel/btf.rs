@@ -5,9 +5,11 @@
 //!
 //! Format: <https://docs.kernel.org/bpf/btf.html>.
 
+mod lookup;
+
 use std::{
     collections::{HashMap, HashSet},
-    fs, io,
+    io,
     ops::Range,
     path::Path,
     sync::Arc,
@@ -15,7 +17,8 @@ use std::{
 
 use thiserror::Error;
 
-use crate::{layout::Layout, sys::file::Contents};
+pub(crate) use self::lookup::{enumerators, find_function, find_tracepoint, member, modules, tracepoint_arguments};
+use crate::sys::file::Contents;
 
 /// Where the kernel shows its BTF and that of its modules.
 pub(crate) const DIRECTORY: &str = "/sys/kernel/btf";
@@ -328,102 +331,4 @@ fn type_at(data: &[u8], at: usize) -> Option<Type<'_>> {
         size_or_type: u32_at(data, at + 8)?,
         rest: data.get(at + 12..)?,
     })
-}
-
-/// Return where a member is in one of the kernel's structs, and its size, in bytes; `None` if there is no such.
-pub(crate) fn member(name: &str, member: &str) -> Result<Option<(usize, usize)>, BtfError> {
-    let btf = Btf::of_kernel()?;
-    let Some((_, found)) = btf.find(kind::STRUCT, name) else { return Ok(None) };
-    let matches = |candidate: &Member| btf.string(candidate.name_offset) == member.as_bytes() && candidate.bits == 0;
-    let Some(found) = found.members().find(matches) else { return Ok(None) };
-    let size = Layout::of_type(&btf, found.type_id)?.size();
-    Ok(Some((found.bit_offset as usize / 8, size)))
-}
-
-/// Return the values of enumerators by name, the kernel's or else its modules'; those that there are not, or that mean
-/// different numbers, are left out.
-pub(crate) fn enumerators(mut names: HashSet<String>) -> Result<HashMap<String, i128>, BtfError> {
-    let kernel = Arc::new(Btf::of_kernel()?);
-    let mut found = kernel.values_of(&names);
-    names.retain(|name| !found.contains_key(name));
-    if !names.is_empty() {
-        for module in modules()? {
-            // Unloaded meanwhile, it has no say.
-            let Ok(module) = Btf::of_module(&module, Arc::clone(&kernel)) else { continue };
-            for (name, values) in module.values_of(&names) {
-                found.entry(name).or_default().extend(values);
-            }
-        }
-    }
-    let single = |(name, values): (String, HashSet<i128>)| {
-        let mut values = values.into_iter();
-        values.next().filter(|_| values.next().is_none()).map(|value| (name, value))
-    };
-    Ok(found.into_iter().filter_map(single).collect())
-}
-
-/// Return the structs that the arguments of a raw tracepoint point to, empty names for other arguments; `None` if BTF
-/// does not describe the tracepoint.
-pub(crate) fn tracepoint_arguments(name: &str) -> Result<Option<Vec<String>>, BtfError> {
-    let btf = Btf::of_kernel()?;
-    let Some((_, found)) = btf.find(kind::TYPEDEF, &format!("btf_trace_{name}")) else { return Ok(None) };
-    let (_, pointer) = btf.resolve(found.size_or_type)?;
-    let (_, function) = btf.resolve(pointer.size_or_type)?;
-    let struct_name = |id: u32| -> Result<String, BtfError> {
-        let (_, argument) = btf.resolve(id)?;
-        if argument.kind() != kind::PTR || argument.size_or_type == 0 {
-            return Ok(String::new());
-        }
-        let (_, target) = btf.resolve(argument.size_or_type)?;
-        Ok(String::from_utf8_lossy(btf.string(target.name_offset)).into_owned())
-    };
-    // The first parameter is the kernel's own, programs do not get it.
-    function.parameters().skip(1).map(struct_name).collect::<Result<_, _>>().map(Some)
-}
-
-/// Where a function is described, and what a program needs to hang off it.
-pub(crate) struct Function {
-    /// Module it is in, `None` for the kernel itself.
-    pub(crate) module: Option<String>,
-    /// Number of its type.
-    pub(crate) id: u32,
-    /// Number of its parameters.
-    pub(crate) parameters: usize,
-}
-
-/// Find a tracepoint of the kernel's by the function type that stands for it.
-pub(crate) fn find_tracepoint(name: &str) -> Result<Option<Function>, BtfError> {
-    let btf = Btf::of_kernel()?;
-    let Some((id, found)) = btf.find(kind::TYPEDEF, &format!("btf_trace_{name}")) else { return Ok(None) };
-    let (_, pointer) = btf.resolve(found.size_or_type)?;
-    let (_, function) = btf.resolve(pointer.size_or_type)?;
-    Ok(Some(Function { module: None, id, parameters: function.len() }))
-}
-
-/// Find a function in the kernel or in one of its modules.
-pub(crate) fn find_function(name: &str) -> Result<Option<Function>, BtfError> {
-    let describe = |btf: &Btf, module: Option<&str>| -> Option<Function> {
-        let (id, found) = btf.find(kind::FUNC, name)?;
-        let parameters = btf.get(found.size_or_type).ok()?.len();
-        Some(Function { module: module.map(str::to_owned), id, parameters })
-    };
-    let kernel = Arc::new(Btf::of_kernel()?);
-    if let Some(function) = describe(&kernel, None) {
-        return Ok(Some(function));
-    }
-    for module in modules()? {
-        if let Some(function) = describe(&Btf::of_module(&module, Arc::clone(&kernel))?, Some(&module)) {
-            return Ok(Some(function));
-        }
-    }
-    Ok(None)
-}
-
-/// Return the names of the loaded modules that have BTF, in order.
-pub(crate) fn modules() -> io::Result<Vec<String>> {
-    let entries = fs::read_dir(DIRECTORY)?.flatten();
-    let mut modules: Vec<_> = entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
-    modules.retain(|module| module != "vmlinux");
-    modules.sort_unstable();
-    Ok(modules)
 }
