@@ -85,6 +85,11 @@ test-vm: build  ## the kernel tests again on Debian's kernels, under QEMU
 	@sh ci/apt.sh tests/vm/apt-packages.txt
 	$(BIN)/python -m tests.vm
 
+SECONDS ?= 60
+.PHONY: fuzz
+fuzz: $(INSTALLED)  ## run every fuzz target for SECONDS=60
+	@sh fuzz/run.sh $(SECONDS)
+
 .PHONY: ebpf
 ebpf: $(INSTALLED)  ## rebuild the eBPF objects in ebpf/prebuilt
 	$(BIN)/python ebpf/build.py

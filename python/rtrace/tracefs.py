@@ -10,9 +10,13 @@ import fnmatch
 import os
 
 from rtrace import _rtrace, option_checks
-from rtrace.errors import TargetNotFoundError
+from rtrace.errors import BtfError, TargetNotFoundError
 
-__all__ = ["format_text", "split", "tracepoints"]
+TYPE_CHECKING = False  # saves the import of typing
+if TYPE_CHECKING:
+    from typing import Any
+
+__all__ = ["format_text", "parse_with_enumerators", "split", "tracepoints"]
 
 
 def events_folder() -> str:
@@ -42,12 +46,14 @@ def tracepoints(pattern: str = "*:*") -> list[str]:
     if ":" not in option_checks.text("pattern", pattern):
         pattern = f"*:{pattern}"
     folder = events_folder()
-    found = []
+    # Names once: two modules may have the same tracepoint, and tracefs lists both (i915 and xe of Linux 6.12); whoever
+    # opens one gets the first.
+    found: set[str] = set()
     for category in os.scandir(folder):
         if not category.is_dir():
             continue
         names = (f"{category.name}:{entry.name}" for entry in os.scandir(category.path) if entry.is_dir())
-        found += fnmatch.filter(names, pattern)
+        found.update(fnmatch.filter(names, pattern))
     return sorted(found)
 
 
@@ -94,3 +100,24 @@ def format_text(target: str) -> str:
     hint = f"did you mean {', '.join(near)}?" if near else "`rtrace list PATTERN` lists the kernel's tracepoints"
     message = f"trace `{target}`: the kernel has no such tracepoint"
     raise TargetNotFoundError(message, kind="tracepoint", target=target, suggestions=near, hint=hint)
+
+
+def parse_with_enumerators(text: str) -> dict[str, Any]:
+    """Take a format of the running kernel apart; where its tables have enumerators for numbers, BTF has their values.
+
+    BTF is read only if there are such. Those that it does not have stay as they are, and so do all where there is no
+    BTF.
+
+    Raises
+    ------
+    ValueError
+        If the text is not a format.
+    """
+    found = _rtrace.parse_format(text)
+    if not found["unknown"]:
+        return found
+    try:
+        known = _rtrace.enumerators(set(found["unknown"]))
+    except BtfError:
+        return found
+    return _rtrace.parse_format(text, known) if known else found

@@ -8,6 +8,7 @@ from rtrace import _rtrace, tracefs
 
 TYPE_CHECKING = False  # saves the import of typing
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
 __all__ = ["TracepointField", "TracepointFormat", "TracepointList", "tracepoint_format", "tracepoints"]
@@ -184,17 +185,19 @@ def tracepoint_format(target: str) -> TracepointFormat:
     >>> rtrace.tracepoint_format("sched:sched_switch")["prev_comm"].numpy  # doctest: +SKIP
     'S16'
     """
-    return parse(target, tracefs.format_text(target))
+    return parse(target, tracefs.format_text(target), tracefs.parse_with_enumerators)
 
 
-def parse(target: str, text: str) -> TracepointFormat:
+def parse(
+    target: str, text: str, parse_text: Callable[[str], dict[str, Any]] = _rtrace.parse_format
+) -> TracepointFormat:
     """Return what the text of a ``format`` file says."""
     try:
-        facts = _rtrace.parse_format(text)
+        facts = parse_text(text)
     except ValueError as error:
         message = f"read the format of `{target}`: {error}"
         raise ValueError(message) from error
-    del facts["dtype"]
+    del facts["dtype"], facts["unknown"]
     for field in facts["fields"]:
         field["column"], field["numpy"] = _column(field)
     fields = tuple(

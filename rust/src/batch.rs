@@ -4,7 +4,7 @@
 //! has not seen, so that nothing is lost and nothing comes twice.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     io,
     os::fd::{AsFd, OwnedFd},
     sync::{
@@ -72,12 +72,21 @@ impl Batch {
 
 /// Where records come from.
 pub(crate) trait Source: Send {
+    /// What it is, for messages.
+    fn kind(&self) -> &'static str;
+
+    /// Whether the source of a record is the CPU that it was written on; else it has none.
+    fn is_by_cpu(&self) -> bool;
+
     /// Copy what is there into a batch.
     fn drain(&mut self, batch: &mut Batch) -> io::Result<()>;
+
+    /// Return how many records found no room, by CPU; `None` if nobody counts.
+    fn lost(&self) -> io::Result<Option<BTreeMap<u32, u64>>>;
 }
 
-struct State<S> {
-    source: S,
+struct State {
+    source: Box<dyn Source>,
     waiting: VecDeque<Batch>,
     /// An empty batch whose memory is used again.
     spare: Batch,
@@ -86,10 +95,11 @@ struct State<S> {
 }
 
 /// Records of one source, for whoever asks.
-pub(crate) struct Queue<S> {
+pub(crate) struct Queue {
     /// What it is, for messages.
     what: String,
-    state: Mutex<Option<State<S>>>,
+    state: Mutex<Option<State>>,
+    is_by_cpu: bool,
     closed: AtomicBool,
 }
 
@@ -112,18 +122,19 @@ pub(crate) fn is_over(until: Option<Instant>) -> bool {
     until.is_some_and(|until| Instant::now() >= until)
 }
 
-impl<S: Source> Queue<S> {
-    pub(crate) fn new(what: String, source: S, wake: OwnedFd) -> Self {
+impl Queue {
+    pub(crate) fn new(what: String, source: Box<dyn Source>, wake: OwnedFd) -> Self {
+        let is_by_cpu = source.is_by_cpu();
         let state = State { source, waiting: VecDeque::new(), spare: Batch::default(), wake: Arc::new(wake) };
-        Self { what, state: Mutex::new(Some(state)), closed: AtomicBool::new(false) }
+        Self { what, state: Mutex::new(Some(state)), is_by_cpu, closed: AtomicBool::new(false) }
     }
 
     /// Run `operation` on the source.
-    pub(crate) fn with<T>(&self, operation: impl FnOnce(&mut S) -> T) -> Result<T, Error> {
-        self.with_state(|state| operation(&mut state.source))
+    pub(crate) fn with<T>(&self, operation: impl FnOnce(&dyn Source) -> T) -> Result<T, Error> {
+        self.with_state(|state| operation(&*state.source))
     }
 
-    fn with_state<T>(&self, operation: impl FnOnce(&mut State<S>) -> T) -> Result<T, Error> {
+    fn with_state<T>(&self, operation: impl FnOnce(&mut State) -> T) -> Result<T, Error> {
         let mut guard = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(operation(guard.as_mut().ok_or_else(|| Error::Closed(self.what.clone()))?))
     }
@@ -159,25 +170,25 @@ impl<S: Source> Queue<S> {
     }
 
     /// Call `callback(source, address, size)` for every record that is there; return how many there were.
-    pub(crate) fn deliver(&self, py: Python<'_>, callback: &Bound<'_, PyAny>, has_sources: bool) -> PyResult<usize> {
+    pub(crate) fn deliver(&self, py: Python<'_>, callback: &Bound<'_, PyAny>) -> PyResult<usize> {
         if !callback.is_callable() {
             return Err(Error::Type(format!("callback must be callable, not {}", callback.get_type())).into());
         }
         let Some(mut batch) = py.detach(|| self.take())? else { return Ok(0) };
         let before = batch.next;
-        let result = self.call(py, &mut batch, callback, has_sources);
+        let result = self.call(py, &mut batch, callback);
         let delivered = batch.next - before;
         self.give_back(batch);
         result.map(|()| delivered)
     }
 
-    fn call(&self, py: Python<'_>, batch: &mut Batch, callback: &Bound<'_, PyAny>, has_sources: bool) -> PyResult<()> {
+    fn call(&self, py: Python<'_>, batch: &mut Batch, callback: &Bound<'_, PyAny>) -> PyResult<()> {
         // Numbers that come again and again are made once.
         let none = py.None().into_bound(py);
         let mut source = (u32::MAX, none.clone());
         let mut size = (usize::MAX, none);
         while let Some(record) = batch.records.get(batch.next).copied() {
-            if has_sources && source.0 != record.source {
+            if self.is_by_cpu && source.0 != record.source {
                 source = (record.source, record.source.into_bound_py_any(py)?);
             }
             if size.0 != record.length {
@@ -197,16 +208,10 @@ impl<S: Source> Queue<S> {
     }
 
     /// Wait for records and deliver them; return how many there were.
-    pub(crate) fn poll(
-        &self,
-        py: Python<'_>,
-        timeout: Option<f64>,
-        callback: &Bound<'_, PyAny>,
-        has_sources: bool,
-    ) -> PyResult<usize> {
+    pub(crate) fn poll(&self, py: Python<'_>, timeout: Option<f64>, callback: &Bound<'_, PyAny>) -> PyResult<usize> {
         let until = deadline(timeout)?;
         loop {
-            let delivered = self.deliver(py, callback, has_sources)?;
+            let delivered = self.deliver(py, callback)?;
             if delivered > 0 || is_over(until) {
                 return Ok(delivered);
             }
@@ -252,12 +257,12 @@ impl<S: Source> Queue<S> {
         self.closed.load(Ordering::Relaxed)
     }
 
-    /// Let go of the source and hand it to `end`; doing it again changes nothing.
-    pub(crate) fn close(&self, end: impl FnOnce(S)) {
+    /// Let go of the source, after a last look of `end` at it; doing it again changes nothing.
+    pub(crate) fn close(&self, end: impl FnOnce(&dyn Source)) {
         self.closed.store(true, Ordering::Relaxed);
         let taken = self.state.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(state) = taken {
-            end(state.source);
+            end(&*state.source);
         }
     }
 }

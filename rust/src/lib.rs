@@ -22,6 +22,7 @@ mod map;
 mod object;
 mod perf_buffer;
 mod poll;
+mod polled_buffer;
 mod prebuilt;
 mod program;
 mod record_buffer;
@@ -37,7 +38,10 @@ use pyo3::prelude::*;
 /// The native half of rtrace; use the classes through :mod:`rtrace`.
 #[pymodule(gil_used = false)]
 mod _rtrace {
-    use std::{collections::HashSet, str::FromStr};
+    use std::{
+        collections::{HashMap, HashSet},
+        str::FromStr,
+    };
 
     use pyo3::prelude::*;
 
@@ -69,8 +73,8 @@ mod _rtrace {
     };
     #[pymodule_export]
     use super::{
-        link::Link, map::Map, object::Object, perf_buffer::PerfBuffer, record_buffer::RecordBuffer,
-        ring_buffer::RingBuffer, spec::ObjectSpec,
+        link::Link, map::Map, object::Object, perf_buffer::PerfBuffer, polled_buffer::PolledBuffer,
+        record_buffer::RecordBuffer, ring_buffer::RingBuffer, spec::ObjectSpec,
     };
 
     #[pymodule_init]
@@ -102,10 +106,13 @@ mod _rtrace {
         Ok(found.map_err(|source| Error::Btf { of: "vmlinux".into(), source })?)
     }
 
-    /// Return the value of one of the kernel's enumerators, or ``None`` if there is no such.
+    /// Return the values of the kernel's and its modules' enumerators of these names.
+    ///
+    /// A dict without those that there are not, and without those that have different values in different places.
     #[pyfunction]
-    fn enumerator(py: Python<'_>, name: &str) -> PyResult<Option<i128>> {
-        let found = py.detach(|| btf::enumerator(name));
+    #[expect(clippy::needless_pass_by_value, reason = "arguments from Python are owned")]
+    fn enumerators(py: Python<'_>, names: HashSet<String>) -> PyResult<HashMap<String, i128>> {
+        let found = py.detach(|| btf::enumerators(&names));
         Ok(found.map_err(|source| Error::Btf { of: "vmlinux".into(), source })?)
     }
 

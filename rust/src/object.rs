@@ -176,7 +176,7 @@ impl Object {
     /// Open the perf buffer called `map` (a perf event array): `pages` pages for each CPU, a power of two.
     ///
     /// Programs wake the reader after `wakeup_events` records of a CPU. The records have the type that the object's
-    /// BTF says, or are bytes of which `record_bytes` are taken each; :meth:`PerfBuffer.poll` needs neither.
+    /// BTF says, or are bytes of which `record_bytes` are taken each; :meth:`PolledBuffer.poll` needs neither.
     /// There may be one perf buffer of a map at a time. Privilege: `CAP_PERFMON`.
     #[pyo3(signature = (map, *, pages = 8, wakeup_events = 1, record_bytes = None))]
     fn perf_buffer(
@@ -186,18 +186,19 @@ impl Object {
         pages: usize,
         wakeup_events: u32,
         record_bytes: Option<usize>,
-    ) -> PyResult<PerfBuffer> {
+    ) -> PyResult<Py<PerfBuffer>> {
         let (facts, copy) = self.maps.copy(map, bpf_map_type::BPF_MAP_TYPE_PERF_EVENT_ARRAY, "perf event array")?;
         let layout = record_bytes.map(Layout::Opaque).or_else(|| facts.described.event_layout());
-        Ok(py.detach(|| PerfBuffer::new(map, layout, copy, pages, wakeup_events))?)
+        let base = py.detach(|| PerfBuffer::open(map, layout, copy, pages, wakeup_events))?;
+        Py::new(py, PyClassInitializer::from(base).add_subclass(PerfBuffer))
     }
 
     /// Open the ring buffer called `map` for records that differ in size.
     ///
     /// They have the type that the object's BTF says, or are bytes of which `record_bytes` are taken each;
-    /// :meth:`RecordBuffer.poll` needs neither. Kernel: 5.8 or newer.
+    /// :meth:`PolledBuffer.poll` needs neither. Kernel: 5.8 or newer.
     #[pyo3(signature = (map, *, record_bytes = None))]
-    fn record_buffer(&self, map: &str, record_bytes: Option<usize>) -> PyResult<RecordBuffer> {
+    fn record_buffer(&self, py: Python<'_>, map: &str, record_bytes: Option<usize>) -> PyResult<Py<RecordBuffer>> {
         let (facts, copy) = self.maps.copy(map, bpf_map_type::BPF_MAP_TYPE_RINGBUF, "ring buffer")?;
         let typed = || Some(facts.value.clone()).filter(|layout| layout.size() > 0);
         let layout = record_bytes.map(Layout::Opaque).or_else(|| facts.described.event_layout()).or_else(typed);
@@ -208,7 +209,8 @@ impl Object {
         } else {
             None
         };
-        Ok(RecordBuffer::new(map, layout, copy, facts.max_entries as usize, losses)?)
+        let base = RecordBuffer::open(map, layout, copy, facts.max_entries as usize, losses)?;
+        Py::new(py, PyClassInitializer::from(base).add_subclass(RecordBuffer))
     }
 
     /// Attach a kprobe program to the entry of the kernel function `symbol`, `offset` bytes behind it, or to its

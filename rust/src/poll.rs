@@ -1,39 +1,13 @@
 //! Waiting for several buffers at once, and making Python's objects of what they deliver.
 
-use std::{os::fd::OwnedFd, sync::Arc};
-
 use pyo3::prelude::*;
 
 use crate::{
     batch::{deadline, is_over, wait},
     error::Error,
-    perf_buffer::PerfBuffer,
-    record_buffer::RecordBuffer,
+    polled_buffer::PolledBuffer,
     sys::python,
 };
-
-/// A buffer of either kind.
-#[derive(FromPyObject)]
-enum Buffer<'py> {
-    Perf(Bound<'py, PerfBuffer>),
-    Record(Bound<'py, RecordBuffer>),
-}
-
-impl Buffer<'_> {
-    fn deliver(&self, py: Python<'_>, callback: &Bound<'_, PyAny>) -> PyResult<usize> {
-        match self {
-            Self::Perf(buffer) => buffer.get().queue().deliver(py, callback, true),
-            Self::Record(buffer) => buffer.get().queue().deliver(py, callback, false),
-        }
-    }
-
-    fn wake(&self) -> Result<Arc<OwnedFd>, Error> {
-        match self {
-            Self::Perf(buffer) => buffer.get().queue().wake(),
-            Self::Record(buffer) => buffer.get().queue().wake(),
-        }
-    }
-}
 
 /// Poll several buffers: call each one's callback for every record that is there; return how many there were.
 ///
@@ -53,7 +27,7 @@ pub(crate) fn poll_buffers(
     for (buffer, callback) in &buffers {
         let kind = buffer.get_type();
         let wrong = |_| Error::Type(format!("only a PerfBuffer or RecordBuffer can be polled, not {kind}"));
-        polled.push((buffer.extract::<Buffer<'_>>().map_err(wrong)?, callback));
+        polled.push((buffer.cast::<PolledBuffer>().map_err(wrong)?.get().queue(), callback));
     }
     let wakes: Vec<_> = polled.iter().map(|(buffer, _)| buffer.wake()).collect::<Result<_, _>>()?;
     loop {

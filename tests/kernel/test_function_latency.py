@@ -69,6 +69,22 @@ def test_clearing_snapshots_lose_nothing(mechanism: str, reader: Reader) -> None
     assert sum(parts[1:], parts[0]).total == 2006
 
 
+def test_what_was_counted_stays_when_it_is_detached(mechanism: str, reader: Reader) -> None:
+    """Also without a filter, where losses are the kernel's own counts of the links."""
+    with rtrace.vfsreadlat(mechanism=mechanism, tid=reader.tid) as ours, rtrace.vfsreadlat(mechanism=mechanism) as all_:
+        reader.read(101)
+        for measurement in (ours, all_):
+            measurement.detach()
+            measurement.detach()
+        before = all_.snapshot()
+        reader.read(101)
+        assert ours.snapshot().total == 101
+        assert all_.snapshot().counts.tolist() == before.counts.tolist()
+        assert all_.losses() == before.losses
+    with pytest.raises(ClosedError):
+        ours.detach()
+
+
 def test_split_by_thread(mechanism: str, reader: Reader) -> None:
     with rtrace.vfsreadlat(mechanism=mechanism, pid=os.getpid(), by="tid") as measurement:
         reader.read(READS)

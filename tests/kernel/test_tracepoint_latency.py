@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import signal
 import threading
 from typing import TYPE_CHECKING
 
@@ -47,6 +48,20 @@ def test_every_pair_is_a_record() -> None:
     assert records["latency_ns"].sum() < trace.duration * 1e9
     assert trace.lost == 0
     assert trace.target == f"{START} -> {END}"
+
+
+def test_a_key_of_unequal_sizes_is_one_number() -> None:
+    """A register's 8 bytes at one end, an int's 4 at the other."""
+    call, sent = "syscalls:sys_enter_kill", "signal:signal_generate"
+    sizes = [rtrace.tracepoint_format(target)["sig"].size for target in (call, sent)]
+    assert sizes == [8, 4]
+    with rtrace.tracepoint_latency(call, sent, key=("pid", "sig"), tid=threading.get_native_id()) as recording:
+        for _ in range(101):
+            # Nobody minds this one.
+            os.kill(os.getpid(), signal.SIGWINCH)
+        records = collect(recording, 101)
+        assert recording.losses() == {}
+    assert (records["sig"] == signal.SIGWINCH).all()
 
 
 def test_starts_with_one_key_overwrite_each_other_and_are_counted() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import subprocess
 import threading
@@ -43,6 +44,21 @@ def test_every_read_of_the_device_is_recorded() -> None:
     assert len(trace) == READS
     assert recorded.mechanism in {"tracepoint", "fentry", "kprobe", "syscall"}
     assert list(recorded.refused) == ["tracepoint", "fentry", "kprobe"][: len(recorded.refused)]
+
+
+def test_what_came_in_the_last_moment_is_in_the_trace() -> None:
+    """Records wait in the ring for up to 50 ms: longer than this lasts. A read that fails is no record."""
+    device = os.open("/dev/urandom", os.O_RDONLY)
+    with rtrace.urandomread(tid=threading.get_native_id()) as recorded:
+        for _ in range(READS):
+            os.read(device, BYTES)
+        assert ctypes.CDLL(None).read(device, None, BYTES) == -1
+        trace = recorded.record(0.001)
+        os.read(device, BYTES)
+        assert len(recorded.read(timeout=0)) == 0
+    os.close(device)
+    assert len(trace) == READS
+    assert trace.lost == 0
 
 
 @pytest.fixture

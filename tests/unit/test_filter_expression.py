@@ -253,6 +253,28 @@ def test_errors_say_column_and_cause(expression: str, message: str) -> None:
         parse_filter(expression, FORMAT)
 
 
+LONG_NAMES = [text.split(" ")[-1].partition("[")[0] for text, *_ in FIELDS[4:]]
+
+
+@settings(deadline=None)
+@given(
+    name=st.sampled_from([name for name in LONG_NAMES if len(name) >= 4]),
+    place=st.integers(0, 3),
+    letter=st.sampled_from("qxz_7"),
+    slip=st.sampled_from(["replaced", "left out", "added", "swapped"]),
+)
+def test_a_name_with_a_slip_is_a_near_match(name: str, place: int, letter: str, slip: str) -> None:
+    start, found, end = name[:place], name[place], name[place + 1 :]
+    if slip == "swapped":
+        wrong = start + end[:1] + found + end[1:]
+    else:
+        wrong = start + {"replaced": letter, "left out": "", "added": letter + found}[slip] + end
+    if wrong == name or not wrong.isidentifier() or wrong == "or":
+        reject()
+    with pytest.raises(ValueError, match=rf": column 13: no field `{wrong}`; did you mean .*`{name}`.*\?$"):
+        parse_filter(f"dev == 1 && {wrong} == 1", FORMAT)
+
+
 @pytest.mark.parametrize("expression", ["dev == 1", "dev != 0 && !(bytes < 4096 || comm == 'dd')", "rwbs ~ 'W*'"])
 def test_filters_for_a_real_tracepoint(expression: str) -> None:
     text = Path("tests/data/formats/block_rq_issue.format").read_text()

@@ -138,6 +138,10 @@ def test_block_rq_issue(kernel: str, expected: list[tuple[str, int, str]]) -> No
         priority = table(text, "ioprio")
         assert (priority["shift"], priority["mask"], priority["values"]) == (13, 7, [])
         assert ("IOPRIO_CLASS_RT", "rt") in priority["unresolved"]
+        known = {"IOPRIO_CLASS_NONE": 0, "IOPRIO_CLASS_RT": 1, "IOPRIO_CLASS_BE": 2}
+        (priority,) = parse_format(text, known)["tables"]
+        assert priority["values"] == [(0, "none"), (1, "rt"), (2, "be")]
+        assert [enumerator for enumerator, _ in priority["unresolved"]] == parse_format(text, known)["unknown"]
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
@@ -170,6 +174,27 @@ def test_urandom_read_of_old_kernels() -> None:
     text = (DATA / "random_urandom_read.format").read_text()
     assert columns(text) == [("got_bits", 8, "i4"), ("pool_left", 12, "i4"), ("input_left", 16, "i4")]
     assert parse_format(text)["size"] == 20
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_enumerators_take_the_place_of_their_values(kernel: str) -> None:
+    """Whatever is unknown becomes known, in its place among the others; where nothing is, nothing changes."""
+    asked = resolved = 0
+    for name, text in golden()[kernel].items():
+        plain = parse_format(text)
+        values = {word: number for number, word in enumerate(plain["unknown"])}
+        found = parse_format(text, values)
+        assert found == plain or values
+        for before, after in zip(plain["tables"], found["tables"], strict=False):
+            if (before["field"], before["kind"]) != (after["field"], after["kind"]):
+                # One that had no entry before, in front of this.
+                break
+            asked += len(before["unresolved"])
+            resolved += len(before["unresolved"]) - len(after["unresolved"])
+            assert not after["unresolved"], name
+            names = [text for _, text in after["values"]]
+            assert {text for _, text in before["values"] + before["unresolved"]} <= set(names)
+    assert resolved == asked > 100
 
 
 def test_what_real_kernels_do_unexpectedly() -> None:

@@ -56,7 +56,7 @@ def number(value: int, size: int) -> bytes:
 
 
 def split(by: str, max_text: int = 16, fields: Any = HISTOGRAM_ONLY) -> splits.Split:
-    made, _ = pair_plan.plan(FORMS, by, fields, max_text)
+    made, _ = pair_plan.plan(FORMS, (START, END), by, fields, max_text)
     assert made is not None
     return made
 
@@ -86,17 +86,17 @@ def test_groups_are_called_as_people_call_them(by: str, found: list[bytes], name
 
 def test_only_what_it_is_split_by_is_carried() -> None:
     for by, carried in (("rwbs", 16), ("dev", 8), ("error", 0), ("comm", 0), (None, 0)):
-        _, (start, end) = pair_plan.plan(FORMS, by, HISTOGRAM_ONLY, 16)
+        _, (start, end) = pair_plan.plan(FORMS, (START, END), by, HISTOGRAM_ONLY, 16)
         assert end.base - start.base == carried, by
 
 
 def test_a_field_that_is_split_by_is_recorded_too() -> None:
-    _, (_, end) = pair_plan.plan(FORMS, "rwbs", (["dev"], []), 16)
+    _, (_, end) = pair_plan.plan(FORMS, (START, END), "rwbs", (["dev"], []), 16)
     assert {"dev", "rwbs"} <= end.columns.keys()
     assert {"label", "error"}.isdisjoint(end.columns)
-    _, (_, end) = pair_plan.plan(FORMS, "cmd", (["dev"], None), 16)
+    _, (_, end) = pair_plan.plan(FORMS, (START, END), "cmd", (["dev"], None), 16)
     assert {"dev", "cmd", "error"} <= end.columns.keys()
-    _, (_, end) = pair_plan.plan(FORMS, "dev", (["dev"], []), 16)
+    _, (_, end) = pair_plan.plan(FORMS, (START, END), "dev", (["dev"], []), 16)
     assert list(end.columns).count("dev") == 1
 
 

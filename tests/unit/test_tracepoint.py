@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -58,6 +59,14 @@ def test_a_list_is_a_tuple_that_shows_itself() -> None:
     assert "3 tracepoints in 2 categories" in page.text
     assert page.tags.count("details open") == 2
     assert "block_rq_issue" in page.text
+
+
+@pytest.mark.usefixtures("tracefs")
+def test_a_name_that_tracefs_lists_twice_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two modules with a tracepoint of the same name, like i915 and xe of Linux 6.12."""
+    scan = os.scandir
+    monkeypatch.setattr("rtrace.tracefs.os.scandir", lambda path: [entry for entry in scan(path) for _ in "ab"])
+    assert list(rtrace.tracepoints("block:*")) == ["block:block_plug", "block:block_rq_issue"]
 
 
 def test_a_long_list_is_folded_and_cut() -> None:

@@ -46,6 +46,30 @@ class RecordOwner(Owner):
         """
         raise NotImplementedError
 
+    def detach(self) -> None:
+        """Let no more records come; those that came before can still be read, and :meth:`close` is due all the same.
+
+        Doing it again changes nothing.
+
+        Raises
+        ------
+        ClosedError
+            If it has been closed.
+        """
+        raise NotImplementedError
+
+    def _collect(self, duration: float) -> list[NDArray[np.void]]:
+        """Read for `duration` seconds, detach, and return all batches."""
+        batches = []
+        end = time.monotonic() + duration
+        while (left := end - time.monotonic()) > 0:
+            batches.append(self.read(left))
+        self.detach()
+        # What was under way when the time was over.
+        while len(batch := self.read(0)):
+            batches.append(batch)
+        return batches
+
     async def read_async(self, timeout: float | None = None) -> NDArray[np.void]:  # noqa: ASYNC109  # as read has it
         """Take the records that have come since the last read, awaiting the first of them.
 

@@ -87,7 +87,8 @@ def apply(spec: _rtrace.ObjectSpec) -> None:
         raise missing(cause)
     follow = NOWHERE if queue_to_disk is None else queue_to_disk[0]
     offsets = [*found[: len(MEMBERS)], to_disk[0], follow, *found[len(MEMBERS) :]]
-    bits = bytes(_rtrace.enumerator(flag) or 0 for flag in FLAGS)
+    known = _rtrace.enumerators(set(FLAGS))
+    bits = bytes(known.get(flag, 0) for flag in FLAGS)
     spec.set_global("REQUEST_LAYOUT", struct.pack("=7I", *offsets) + bits.ljust(8, b"\0"))
 
 

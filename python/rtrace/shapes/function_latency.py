@@ -93,6 +93,18 @@ class FunctionLatency(Counting):
         """Return a descriptor that is readable while records wait; see :meth:`rtrace.Recording.fileno`."""
         return self._ring().fileno()
 
+    def detach(self) -> None:
+        """Let no more calls come; what was counted and recorded before can still be read, until :meth:`close`.
+
+        Doing it again changes nothing.
+
+        Raises
+        ------
+        ClosedError
+            If the measurement has been closed.
+        """
+        self._live().detach()
+
     def _ring(self) -> _rtrace.RingBuffer:
         session = self._live()
         if session.ring is None:

@@ -101,18 +101,21 @@ class TracepointLatency(Counting):
         """Return what was seen beside the pairs, as :meth:`rtrace.Recording.observed` does."""
         return self._live().session.observed()
 
+    def detach(self) -> None:
+        """Let no more pairs come; see :meth:`rtrace.FunctionLatency.detach`."""
+        self._live().session.detach()
+
     def measure(self, duration: float) -> Histogram:
         """Measure for `duration` seconds, detach, and return the histogram."""
-        records = self._live()
+        self._check_open()
         time.sleep(duration)
-        records.session.detach()
+        self.detach()
         return self.snapshot()
 
     def record(self, duration: float) -> tuple[Histogram, Trace]:
         """Measure for `duration` seconds, detach, and return the histogram and the trace of the same pairs."""
-        records = self._live()
-        batches = records.record(duration)
-        return self.snapshot(), records.trace(batches)
+        batches = self._collect(duration)
+        return self.snapshot(), self.trace(batches)
 
     def _read(self) -> Histogram:
         session = self._live().session

@@ -23,7 +23,11 @@ TASK_PARTS = {"tid": 3, "cpu": 4}
 
 
 def plan(
-    forms: Formats, by: str | None, fields: tuple[Sequence[str] | None, Sequence[str] | None], max_text: int
+    forms: Formats,
+    texts: Sequence[str],
+    by: str | None,
+    fields: tuple[Sequence[str] | None, Sequence[str] | None],
+    max_text: int,
 ) -> tuple[Split | None, tuple[Plan, Plan]]:
     """Lay out what is carried and recorded, and find what histograms are split by among it.
 
@@ -42,7 +46,7 @@ def plan(
     if all(one["name"] != field["name"] for one in chosen[side]):
         chosen[side].append(field)
     plans = lay_out(chosen, max_text)
-    return splits.of_field(by, forms, plans), plans
+    return splits.of_field(by, forms, texts, plans), plans
 
 
 def choose(

@@ -128,7 +128,7 @@ class Plan:
         letter = "i" if field["signed"] and field["element_size"] else "u"
         self.columns[name] = ((f"={letter}{element}", (count,)), self.base + to)
         # How many bytes there were, which may be more than have room.
-        self.columns[f"{name}_bytes"] = ("=u4", self.base + to + count * element)
+        self.columns[free_name(f"{name}_bytes", self.columns)] = ("=u4", self.base + to + count * element)
         self.segments.append(Segment(kind, field["offset"], to, count * element))
         return to + count * element + 4
 
@@ -222,12 +222,13 @@ def choose(
     return [fields[name] for name in dict.fromkeys(names)]
 
 
-def field_facts(formats: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[str, Any]:
+def field_facts(texts: Sequence[str], names: Sequence[str]) -> dict[str, Any]:
     """Turn what the print formats tell of fields into facts of a trace's columns."""
     from rtrace.trace import FieldFacts  # noqa: PLC0415  # not needed to attach
+    from rtrace.tracefs import parse_with_enumerators  # noqa: PLC0415  # not needed to attach
 
     found: dict[str, dict[str, Any]] = {name: {"unit": "ns"} for name in names if name.endswith("_ns")}
-    for one in formats:
+    for one in map(parse_with_enumerators, texts):
         for name, hint in one["hints"].items():
             found.setdefault(name, {})["format"] = {"hexadecimal": "hex", "octal": "oct", "device": "dev"}[hint]
         for table in one["tables"]:

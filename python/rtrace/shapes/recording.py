@@ -8,11 +8,11 @@ import warnings
 from datetime import UTC, datetime
 
 from rtrace.errors import LostEventsWarning
-from rtrace.shapes.awaiting import Batches, RecordOwner
+from rtrace.shapes.record_stream import RecordStream
 
 TYPE_CHECKING = False  # saves the import of typing
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
     import numpy as np
@@ -56,6 +56,7 @@ class Records:
         # What turns the records' clock into the time of day.
         self._clock_offset_ns = time.time_ns() - time.monotonic_ns()
         self._dtype: np.dtype[np.void] | None = None
+        self._facts: Mapping[str, Any] | None = None
         self._warned = 0
 
     @property
@@ -76,17 +77,6 @@ class Records:
     def read(self, timeout: float | None) -> NDArray[np.void]:
         """Take the records that have come since the last read."""
         return self.ring.read(timeout).view(self.dtype)
-
-    def record(self, duration: float) -> list[NDArray[np.void]]:
-        """Record for `duration` seconds, detach, and return everything."""
-        batches = []
-        end = time.monotonic() + duration
-        while (left := end - time.monotonic()) > 0:
-            batches.append(self.read(left))
-        self.session.detach()
-        while len(batch := self.read(0)):
-            batches.append(batch)
-        return batches
 
     def lost_per_cpu(self) -> list[int]:
         """Return how many records each CPU could not write because the ring buffer was full."""
@@ -119,11 +109,16 @@ class Records:
             losses=losses,
             observed=self.session.observed(),
             options=self._options,
-            fields=self._make_fields(self.dtype.names or ()),
+            fields=self._field_facts(),
         )
 
+    def _field_facts(self) -> Mapping[str, Any]:
+        if self._facts is None:
+            self._facts = self._make_fields(self.dtype.names or ())
+        return self._facts
 
-class Recording(RecordOwner):
+
+class Recording(RecordStream):
     """A running recording; made by :func:`tracepoint_events` and :func:`tracepoint_latency`.
 
     Attached from its construction on until :meth:`close`. A context manager, and an iterable of batches, also an
@@ -180,19 +175,6 @@ class Recording(RecordOwner):
         """
         return self._live().ring.fileno()
 
-    def __iter__(self) -> Iterator[NDArray[np.void]]:
-        """Yield batches as they come, without end; close when the loop is left."""
-        with self:
-            while True:
-                yield self.read()
-
-    def __aiter__(self) -> AsyncIterator[NDArray[np.void]]:
-        """Yield batches as they come, until it is closed.
-
-        Leaving the loop does not close it, so that a wait that was cancelled can be taken up again: use ``with``.
-        """
-        return Batches(self)
-
     def losses(self) -> dict[str, int]:
         """Return how many records are missing so far, by cause; what did not occur is left out."""
         return self._live().session.losses()
@@ -209,10 +191,17 @@ class Recording(RecordOwner):
         """
         return self._live().session.observed()
 
-    def record(self, duration: float) -> Trace:
-        """Record for `duration` seconds, detach, and return everything as one trace."""
-        records = self._live()
-        return records.trace(records.record(duration))
+    def detach(self) -> None:
+        """Let no more records come; those that came before can still be read, and :meth:`close` is due all the same.
+
+        Doing it again changes nothing.
+
+        Raises
+        ------
+        ClosedError
+            If the recording has been closed.
+        """
+        self._live().session.detach()
 
     def trace(self, batches: Sequence[NDArray[np.void]]) -> Trace:
         """Make a trace of batches that were read, with the facts of this recording."""

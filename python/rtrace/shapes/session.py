@@ -97,7 +97,7 @@ class Session:
         return {field: int(values[field].sum()) for field in values.dtype.names or ()}
 
     def detach(self) -> None:
-        """Detach, and keep what can be read."""
+        """Let no more come; what was counted and recorded stays."""
         _rtrace.close_all(self.links)
 
     def close(self) -> None:
@@ -114,7 +114,7 @@ class PairSession(Session):
     __slots__ = ()
 
     def detach(self) -> None:
-        """Detach, and keep what can be read."""
+        """Let no more come; what was counted and recorded stays."""
         # Of starts that nothing ends any more each would look as if the next one had taken its key over: a loss.
         _rtrace.close_all(self.links[1:])
         super().detach()
@@ -129,7 +129,7 @@ class PairSession(Session):
 class FunctionSession(Session):
     """The kernel's side of a function's measurement."""
 
-    __slots__ = ("boundary", "mechanism", "storage")
+    __slots__ = ("boundary", "mechanism", "missed_at_end", "storage")
 
     def __init__(  # noqa: PLR0913  # one caller
         self,
@@ -146,6 +146,8 @@ class FunctionSession(Session):
         self.mechanism = mechanism
         self.boundary = boundary
         self.storage = storage
+        # What the kernel did not run the programs for, by side, once they are detached.
+        self.missed_at_end: dict[str, int] | None = None
 
     def add_missed(self, lost: dict[str, int]) -> None:
         """Add what the kernel did not run a program for."""
@@ -158,11 +160,20 @@ class FunctionSession(Session):
 
     def _missed(self, side: str) -> int:
         """Return how often the kernel did not run our program for that side of the function."""
+        if self.missed_at_end is not None:
+            return self.missed_at_end[side]
         missed = 0
         for link in self.links:
             if SIDES.get(link.program) == side:
                 missed += (link.missed() or 0) + self.object.program_info(link.program)["recursion_misses"]
         return missed
+
+    def detach(self) -> None:
+        """Let no more calls come; what was counted stays."""
+        if self.missed_at_end is None:
+            # Links know it only while they are attached.
+            self.missed_at_end = {side: self._missed(side) for side in ("entry", "return")}
+            super().detach()
 
 
 def sum_counts(values: NDArray[np.void]) -> NDArray[np.uint64]:

@@ -6,13 +6,14 @@ from rtrace.shapes import record_plan
 
 TYPE_CHECKING = False  # saves the import of typing
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
     from typing import Any
 
     from numpy.typing import NDArray
 
     from rtrace import _rtrace
     from rtrace.shapes.record_plan import Field, Plan
+    from rtrace.trace import FieldFacts
 
     Formats = tuple[dict[str, Any], dict[str, Any]]
 
@@ -33,7 +34,7 @@ class Split:
         Type of that column, as numpy takes it.
     """
 
-    __slots__ = ("_formats", "_how", "_segment", "by", "column")
+    __slots__ = ("_facts", "_how", "_segment", "_texts", "by", "column")
 
     def __init__(
         self,
@@ -41,13 +42,14 @@ class Split:
         column: Any,
         how: int,
         segment: record_plan.Segment | None = None,
-        formats: Sequence[Mapping[str, Any]] = (),
+        texts: Sequence[str] = (),
     ) -> None:
         self.by = by
         self.column = column
         self._how = how
         self._segment = segment
-        self._formats = formats
+        self._texts = texts
+        self._facts: FieldFacts | None = None
 
     def apply(self, spec: _rtrace.ObjectSpec, max_groups: int) -> None:
         """Tell the programs."""
@@ -66,8 +68,9 @@ class Split:
         dtype = np.dtype(self.column)
         raw = np.frombuffer(keys.tobytes(), np.uint8).reshape(-1, GROUP_LEN)
         column = np.ascontiguousarray(raw[:, : dtype.itemsize]).view(dtype).reshape(len(raw))
-        facts = record_plan.field_facts(self._formats, [self.by]).get(self.by, FieldFacts())
-        return trace_values.plain(trace_values.group_keys(column, facts))
+        if self._facts is None:
+            self._facts = record_plan.field_facts(self._texts, [self.by]).get(self.by, FieldFacts())
+        return trace_values.plain(trace_values.group_keys(column, self._facts))
 
 
 def of_task(by: str | None) -> Split | None:
@@ -109,7 +112,7 @@ def columns(forms: Formats) -> Iterator[tuple[str, tuple[int, Field]]]:
             yield name, (side, field)
 
 
-def of_field(by: str, forms: Formats, plans: tuple[Plan, Plan]) -> Split:
+def of_field(by: str, forms: Formats, texts: Sequence[str], plans: tuple[Plan, Plan]) -> Split:
     """Split by a field, which is one of the start's that are carried or any of the end's.
 
     Raises
@@ -135,8 +138,8 @@ def of_field(by: str, forms: Formats, plans: tuple[Plan, Plan]) -> Split:
     if side == 0:
         # Text is carried without what lies behind its NUL.
         segment = record_plan.Segment(record_plan.BYTES, offset - plans[0].base, 0, size)
-        return Split(by, column, START_FIELD, segment, forms)
-    return Split(by, column, END_FIELD, record_plan.segment_of(field, size), forms)
+        return Split(by, column, START_FIELD, segment, texts)
+    return Split(by, column, END_FIELD, record_plan.segment_of(field, size), texts)
 
 
 def is_number(field: Field) -> bool:

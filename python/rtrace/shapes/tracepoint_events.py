@@ -184,7 +184,7 @@ def tracepoint_events(  # noqa: PLR0913  # keyword-only options, each off by def
             target,
             tool=tool,
             make_dtype=plan.dtype,
-            make_fields=lambda names: record_plan.field_facts([form], names),
+            make_fields=lambda names: record_plan.field_facts([text], names),
             options=options,
         )
     )

@@ -234,7 +234,7 @@ def tracepoint_latency(  # noqa: PLR0913  # keyword-only options, each off by de
         texts = tracefs.format_text(start), tracefs.format_text(end)
     forms = _rtrace.parse_format(texts[0]), _rtrace.parse_format(texts[1])
     keeps, counts = output != "histogram", output != "records"
-    split, plans = pair_plan.plan(forms, by, (fields, end_fields) if keeps else ((), ()), max_text)
+    split, plans = pair_plan.plan(forms, texts, by, (fields, end_fields) if keeps else ((), ()), max_text)
     spec = _rtrace.ObjectSpec.prebuilt("tracepoint_latency")
     tasks.apply(spec)
     if by_request:
@@ -259,7 +259,7 @@ def tracepoint_latency(  # noqa: PLR0913  # keyword-only options, each off by de
         f"{start} -> {end}",
         tool=tool,
         make_dtype=plans[1].dtype,
-        make_fields=lambda names: record_plan.field_facts(forms, names),
+        make_fields=lambda names: record_plan.field_facts(texts, names),
         options=options,
     )
     if not counts:

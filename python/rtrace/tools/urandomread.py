@@ -7,16 +7,16 @@ import time
 from rtrace import _rtrace, option_checks
 from rtrace.errors import RtraceError, TargetNotFoundError
 from rtrace.shapes import targets
-from rtrace.shapes.awaiting import Batches, RecordOwner
 from rtrace.shapes.function_latency import FunctionLatency
 from rtrace.shapes.latency_options import Options
+from rtrace.shapes.record_stream import RecordStream
 from rtrace.shapes.tracepoint_events import tracepoint_events
 from rtrace.typing_light import overload
 
 TYPE_CHECKING = False  # saves the import of typing
 if TYPE_CHECKING:
     import os
-    from collections.abc import AsyncIterator, Iterator, Sequence
+    from collections.abc import Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -33,7 +33,7 @@ DEVICE = (1, 9)
 COLUMNS = (("ts_ns", "=u8"), ("pid", "=u4"), ("tid", "=u4"), ("comm", "S16"), ("cpu", "=u4"), ("got_bits", "=i4"))
 
 
-class UrandomReads(RecordOwner):
+class UrandomReads(RecordStream):
     """A running record of reads from the random device; made by :func:`urandomread`.
 
     Attached from its construction on until :meth:`close`. A context manager, and an iterable of batches, also an
@@ -108,9 +108,15 @@ class UrandomReads(RecordOwner):
         import numpy as np  # noqa: PLC0415  # not needed to attach
 
         self._check_open()
-        found = self._source.read(timeout)
-        if "got_bits" not in (found.dtype.names or ()):
-            found = found[found["return_value"] > 0]
+        end = None if timeout is None else time.monotonic() + timeout
+        while True:
+            left = None if end is None else max(0.0, end - time.monotonic())
+            came = found = self._source.read(left)
+            if "got_bits" not in (came.dtype.names or ()):
+                found = came[came["return_value"] > 0]
+            # Reads that failed are none, and no reason to come back with nothing.
+            if len(found) or not len(came):
+                break
         reads = np.zeros(len(found), np.dtype(list(COLUMNS)))
         for name, _ in COLUMNS[:-1]:
             reads[name] = found[name]
@@ -122,23 +128,15 @@ class UrandomReads(RecordOwner):
         self._check_open()
         return self._source.fileno()
 
-    def __iter__(self) -> Iterator[NDArray[np.void]]:
-        """Yield batches as they come, without end; close when the loop is left."""
-        with self:
-            while True:
-                yield self.read()
-
-    def __aiter__(self) -> AsyncIterator[NDArray[np.void]]:
-        """Yield batches as they come, until it is closed.
-
-        Leaving the loop does not close it, so that a wait that was cancelled can be taken up again: use ``with``.
-        """
-        return Batches(self)
-
     def losses(self) -> dict[str, int]:
         """Return how many reads are missing so far, by cause; what did not occur is left out."""
         self._check_open()
         return self._source.losses()
+
+    def detach(self) -> None:
+        """Let no more reads come; see :meth:`rtrace.Recording.detach`."""
+        self._check_open()
+        self._source.detach()
 
     def trace(self, batches: Sequence[NDArray[np.void]]) -> Trace:
         """Make a trace of batches that were read, with the facts of this record."""
@@ -244,8 +242,4 @@ def urandomread(
     if duration is None:
         return reads
     with reads:
-        batches = []
-        end = time.monotonic() + duration
-        while (left := end - time.monotonic()) > 0:
-            batches.append(reads.read(left))
-        return reads.trace(batches)
+        return reads.record(duration)

@@ -4,6 +4,9 @@ use std::{io, os::fd::BorrowedFd};
 
 use crate::{error::Error, kernel::tracefs::Tracefs, link::Link, sys::perf};
 
+/// The category of what ftrace writes itself.
+const FTRACE: &str = "ftrace";
+
 /// Attach `program` to the tracepoint `category:name`.
 pub(crate) fn attach(program: (&str, BorrowedFd<'_>), category: &str, name: &str) -> Result<Link, Error> {
     const KIND: &str = "tracepoint";
@@ -18,15 +21,23 @@ pub(crate) fn attach(program: (&str, BorrowedFd<'_>), category: &str, name: &str
     if [category, name].iter().any(|part| part.is_empty() || part.contains(['/', '\0']) || part.starts_with('.')) {
         return Err(Error::Value(format!("{target:?} is not the name of a tracepoint (CATEGORY:NAME)")));
     }
+    // They have formats, and two of them an id, but nothing to attach to (`FTRACE_ENTRY`, kernel/trace/trace_export.c).
+    let not_one = || {
+        let cause = "a record of ftrace's own and no tracepoint: nothing can be attached to it".into();
+        Error::TargetNotFound { kind: KIND, target: target.clone(), cause }
+    };
     let id = match Tracefs::open().and_then(|tracefs| tracefs.tracepoint_id(category, name)) {
         Ok(id) => id,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            if category == FTRACE && Tracefs::open().is_ok_and(|tracefs| tracefs.has(category, name)) {
+                return Err(not_one());
+            }
             let cause = "no such tracepoint in tracefs".into();
             return Err(Error::TargetNotFound { kind: KIND, target, cause });
         }
         Err(error) => return Err(failed(error)),
     };
-    let event = perf::open_tracepoint(id).map_err(failed)?;
-    let attachment = super::to_perf_event(fd, event).map_err(failed)?;
+    let attached = perf::open_tracepoint(id).and_then(|event| super::to_perf_event(fd, event));
+    let attachment = attached.map_err(|source| if category == FTRACE { not_one() } else { failed(source) })?;
     Ok(Link::new(KIND, program_name, &target, attachment))
 }

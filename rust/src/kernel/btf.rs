@@ -5,11 +5,20 @@
 //!
 //! Format: <https://docs.kernel.org/bpf/btf.html>.
 
-use std::{fs, io, ops::Range, path::Path, sync::Arc};
+mod lookup;
+
+use std::{
+    collections::{HashMap, HashSet},
+    io,
+    ops::Range,
+    path::Path,
+    sync::Arc,
+};
 
 use thiserror::Error;
 
-use crate::{layout::Layout, sys::file::Contents};
+pub(crate) use self::lookup::{enumerators, find_function, find_tracepoint, member, modules, tracepoint_arguments};
+use crate::sys::file::Contents;
 
 /// Where the kernel shows its BTF and that of its modules.
 pub(crate) const DIRECTORY: &str = "/sys/kernel/btf";
@@ -274,6 +283,22 @@ impl Btf {
         self.types().map(|(_, found)| found).filter(move |found| found.kind() == kind)
     }
 
+    /// Return the values that enumerators of these names have among this blob's own types.
+    fn values_of(&self, names: &HashSet<String>) -> HashMap<String, HashSet<i128>> {
+        let tells_signs = self.tells_signs();
+        let mut found: HashMap<String, HashSet<i128>> = HashMap::new();
+        for of in self.of_kind(kind::ENUM).chain(self.of_kind(kind::ENUM64)) {
+            for enumerator in of.enumerators(of.kind_flag() || !tells_signs) {
+                if let Ok(name) = str::from_utf8(self.string(enumerator.name_offset))
+                    && names.contains(name)
+                {
+                    found.entry(name.to_owned()).or_default().insert(enumerator.value);
+                }
+            }
+        }
+        found
+    }
+
     /// Whether enumerations of 32 bits say if they are signed. What wrote BTF before Linux 6.1 or LLVM 15 does not; then,
     /// values with the highest bit set are taken for negative ones, as they nearly always are.
     pub(crate) fn tells_signs(&self) -> bool {
@@ -306,90 +331,4 @@ fn type_at(data: &[u8], at: usize) -> Option<Type<'_>> {
         size_or_type: u32_at(data, at + 8)?,
         rest: data.get(at + 12..)?,
     })
-}
-
-/// Return where a member is in one of the kernel's structs, and its size, in bytes; `None` if there is no such.
-pub(crate) fn member(name: &str, member: &str) -> Result<Option<(usize, usize)>, BtfError> {
-    let btf = Btf::of_kernel()?;
-    let Some((_, found)) = btf.find(kind::STRUCT, name) else { return Ok(None) };
-    let matches = |candidate: &Member| btf.string(candidate.name_offset) == member.as_bytes() && candidate.bits == 0;
-    let Some(found) = found.members().find(matches) else { return Ok(None) };
-    let size = Layout::of_type(&btf, found.type_id)?.size();
-    Ok(Some((found.bit_offset as usize / 8, size)))
-}
-
-/// Return the value of one of the kernel's enumerators; `None` if there is no such.
-pub(crate) fn enumerator(name: &str) -> Result<Option<i128>, BtfError> {
-    let btf = Btf::of_kernel()?;
-    let find = |of: Type<'_>| {
-        let found = of.enumerators(of.kind_flag()).find(|found| btf.string(found.name_offset) == name.as_bytes());
-        found.map(|found| found.value)
-    };
-    Ok(btf.of_kind(kind::ENUM).chain(btf.of_kind(kind::ENUM64)).find_map(find))
-}
-
-/// Return the structs that the arguments of a raw tracepoint point to, empty names for other arguments; `None` if BTF
-/// does not describe the tracepoint.
-pub(crate) fn tracepoint_arguments(name: &str) -> Result<Option<Vec<String>>, BtfError> {
-    let btf = Btf::of_kernel()?;
-    let Some((_, found)) = btf.find(kind::TYPEDEF, &format!("btf_trace_{name}")) else { return Ok(None) };
-    let (_, pointer) = btf.resolve(found.size_or_type)?;
-    let (_, function) = btf.resolve(pointer.size_or_type)?;
-    let struct_name = |id: u32| -> Result<String, BtfError> {
-        let (_, argument) = btf.resolve(id)?;
-        if argument.kind() != kind::PTR || argument.size_or_type == 0 {
-            return Ok(String::new());
-        }
-        let (_, target) = btf.resolve(argument.size_or_type)?;
-        Ok(String::from_utf8_lossy(btf.string(target.name_offset)).into_owned())
-    };
-    // The first parameter is the kernel's own, programs do not get it.
-    function.parameters().skip(1).map(struct_name).collect::<Result<_, _>>().map(Some)
-}
-
-/// Where a function is described, and what a program needs to hang off it.
-pub(crate) struct Function {
-    /// Module it is in, `None` for the kernel itself.
-    pub(crate) module: Option<String>,
-    /// Number of its type.
-    pub(crate) id: u32,
-    /// Number of its parameters.
-    pub(crate) parameters: usize,
-}
-
-/// Find a tracepoint of the kernel's by the function type that stands for it.
-pub(crate) fn find_tracepoint(name: &str) -> Result<Option<Function>, BtfError> {
-    let btf = Btf::of_kernel()?;
-    let Some((id, found)) = btf.find(kind::TYPEDEF, &format!("btf_trace_{name}")) else { return Ok(None) };
-    let (_, pointer) = btf.resolve(found.size_or_type)?;
-    let (_, function) = btf.resolve(pointer.size_or_type)?;
-    Ok(Some(Function { module: None, id, parameters: function.len() }))
-}
-
-/// Find a function in the kernel or in one of its modules.
-pub(crate) fn find_function(name: &str) -> Result<Option<Function>, BtfError> {
-    let describe = |btf: &Btf, module: Option<&str>| -> Option<Function> {
-        let (id, found) = btf.find(kind::FUNC, name)?;
-        let parameters = btf.get(found.size_or_type).ok()?.len();
-        Some(Function { module: module.map(str::to_owned), id, parameters })
-    };
-    let kernel = Arc::new(Btf::of_kernel()?);
-    if let Some(function) = describe(&kernel, None) {
-        return Ok(Some(function));
-    }
-    for module in modules()? {
-        if let Some(function) = describe(&Btf::of_module(&module, Arc::clone(&kernel))?, Some(&module)) {
-            return Ok(Some(function));
-        }
-    }
-    Ok(None)
-}
-
-/// Return the names of the loaded modules that have BTF, in order.
-pub(crate) fn modules() -> io::Result<Vec<String>> {
-    let entries = fs::read_dir(DIRECTORY)?.flatten();
-    let mut modules: Vec<_> = entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
-    modules.retain(|module| module != "vmlinux");
-    modules.sort_unstable();
-    Ok(modules)
 }

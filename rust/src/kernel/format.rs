@@ -123,6 +123,11 @@ impl Kind {
 impl Format {
     /// Read the text of a `format` file.
     pub(crate) fn parse(text: &str) -> Result<Self, FormatError> {
+        Self::parse_with(text, &HashMap::new())
+    }
+
+    /// Read the text of a `format` file; these enumerators stand for numbers in it.
+    pub(crate) fn parse_with(text: &str, enumerators: &HashMap<String, i128>) -> Result<Self, FormatError> {
         let (mut name, mut id, mut fields) = (None, None, None::<Vec<Field>>);
         let mut names = Names::default();
         let mut at = 0;
@@ -154,7 +159,7 @@ impl Format {
                 // The last one, and not always one line: ext4's have line breaks in their strings.
                 let rest =
                     text.get(start..).and_then(|rest| rest.split_once("print fmt:")).map_or("", |(_, rest)| rest);
-                let print = PrintFormat::parse(rest, &fields);
+                let print = PrintFormat::parse(rest, &fields, enumerators);
                 return Ok(Self { name: name.ok_or(missing("name:"))?, id: id.ok_or(missing("ID:"))?, fields, print });
             } else {
                 return Err(FormatError::Line { line: number, text: excerpt(line) });
@@ -307,11 +312,19 @@ fn excerpt(text: &str) -> String {
 ///
 /// The answer has ``name``, ``id``, ``size`` (bytes with a fixed place), ``dtype`` (of those bytes), ``fields`` (a
 /// list of dicts in the kernel's order), ``format_string``, ``tables`` (names of values, in the kernel's order of
-/// precedence) and ``hints`` (``"hexadecimal"``, ``"octal"`` or ``"device"`` by field). Raises :class:`ValueError`
-/// with line and cause if the text is not a format.
+/// precedence), ``unknown`` (words in those tables that may be enumerators: give their values as `enumerators`) and
+/// ``hints`` (``"hexadecimal"``, ``"octal"`` or ``"device"`` by field). Raises :class:`ValueError` with line and cause
+/// if the text is not a format.
 #[pyfunction]
-pub(crate) fn parse_format<'py>(py: Python<'py>, text: &str) -> PyResult<Bound<'py, PyDict>> {
-    let format = Format::parse(text).map_err(|error| PyValueError::new_err(format!("parse format: {error}")))?;
+#[pyo3(signature = (text, enumerators = HashMap::new()))]
+#[expect(clippy::needless_pass_by_value, reason = "arguments from Python are owned")]
+pub(crate) fn parse_format<'py>(
+    py: Python<'py>,
+    text: &str,
+    enumerators: HashMap<String, i128>,
+) -> PyResult<Bound<'py, PyDict>> {
+    let format = Format::parse_with(text, &enumerators)
+        .map_err(|error| PyValueError::new_err(format!("parse format: {error}")))?;
     let answer = PyDict::new(py);
     answer.set_item("name", &format.name)?;
     answer.set_item("id", format.id)?;
@@ -322,6 +335,7 @@ pub(crate) fn parse_format<'py>(py: Python<'py>, text: &str) -> PyResult<Bound<'
     answer.set_item("format_string", &format.print.text)?;
     let tables = format.print.tables.iter().map(|table| table_dict(py, table)).collect::<PyResult<Vec<_>>>()?;
     answer.set_item("tables", tables)?;
+    answer.set_item("unknown", &format.print.unknown)?;
     let hints = PyDict::new(py);
     for (field, hint) in &format.print.hints {
         let hint = match hint {

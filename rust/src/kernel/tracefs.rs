@@ -51,6 +51,11 @@ impl Tracefs {
         self.detached.is_none()
     }
 
+    /// Whether it lists an event of that name, attachable or not.
+    pub(crate) fn has(&self, category: &str, name: &str) -> bool {
+        self.root.join("events").join(category).join(name).is_dir()
+    }
+
     /// Return the number by which perf knows a tracepoint.
     pub(crate) fn tracepoint_id(&self, category: &str, name: &str) -> io::Result<u64> {
         let path = self.root.join("events").join(category).join(name).join("id");

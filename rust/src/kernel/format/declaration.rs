@@ -4,6 +4,8 @@
 //! constant's name (`char comm[TASK_COMM_LEN]`, 5.17), and a dynamic array as `__data_loc TYPE[] name`,
 //! `__data_loc TYPE name` or `__rel_loc TYPE name[]`.
 
+use std::collections::HashMap;
+
 use super::{Kind, expression, token::Tokens};
 
 /// A declaration in its parts.
@@ -105,8 +107,10 @@ impl<'a> Declaration<'a> {
         if ["struct ", "union "].iter().any(|word| self.base.starts_with(word)) && !self.pointer {
             return None;
         }
+        // Where a length is an enumerator, the type's name decides: a layout must not hang on BTF.
+        let none = HashMap::new();
         let numbers = self.lengths.iter().map(|length| {
-            let tokens = Tokens::new(length);
+            let tokens = Tokens::new(length, &none);
             usize::try_from(expression::constant(&tokens, 0..tokens.len())?).ok()
         });
         let count = numbers

@@ -1,8 +1,8 @@
 //! What a C expression in a print format comes to: a constant, or bits of one field.
 //!
 //! The kernel prints flags and enumerators as its headers wrote them, `(( gfp_t)((((1UL))) << (3)))`, so constants
-//! have C's types here: `~0U` is not `~0UL`. Whatever else C can say (calls, conditions, names that the kernel did
-//! not replace by their value) comes to nothing.
+//! have C's types here: `~0U` is not `~0UL`. Whatever else C can say (calls, conditions, names whose
+//! value nobody knows) comes to nothing.
 
 use std::ops::Range;
 
@@ -198,6 +198,7 @@ impl<'a> Parser<'_, 'a> {
                     && [".", "[", "->", "("].iter().any(|sign| self.tokens.is_sign(self.position, sign));
                 (!part).then_some(Value::Reference(Reference { field, shift: 0, mask: None }))
             }
+            Token::Word(word) => self.tokens.enumerator(word).map(|value| Value::Constant(enumerator(value))),
             _ => None,
         }
     }
@@ -225,6 +226,13 @@ impl<'a> Parser<'_, 'a> {
         };
         (follows && !words.is_empty()).then(|| kind.map_or(Cast::Unknown, Cast::To))
     }
+}
+
+/// The type of an enumerator: int, where that holds it.
+fn enumerator(value: i128) -> Constant {
+    let kinds = [INT, Integer { bits: 64, signed: true }, Integer { bits: 64, signed: false }];
+    let kind = kinds.into_iter().find(|kind| kind.wrap(value).value == value);
+    kind.unwrap_or(kinds[2]).wrap(value)
 }
 
 fn convert(value: Value<'_>, cast: Cast) -> Value<'_> {
@@ -304,10 +312,14 @@ fn literal(text: &str) -> Option<Constant> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
     use super::{Reference, Tokens, Value, constant, evaluate};
 
     fn number(text: &str) -> Option<i128> {
-        let tokens = Tokens::new(text);
+        let known = [("FEW", 3), ("MANY", 1 << 40), ("LESS", -1)].map(|(name, value)| (name.to_owned(), value));
+        let known = HashMap::from(known);
+        let tokens = Tokens::new(text, &known);
         constant(&tokens, 0..tokens.len())
     }
 
@@ -332,6 +344,11 @@ mod tests {
             ("sizeof(int)", None),
             ("IOPRIO_CLASS_RT", None),
             ("(FOO) - 1", None),
+            ("FEW", Some(3)),
+            ("(FEW) - 1", Some(2)),
+            ("1 << (FEW)", Some(8)),
+            ("(u8)LESS | MANY", Some((1 << 40) | 255)),
+            ("FEW(1)", None),
             ("1 ? 2 : 3", None),
             ("0x", None),
             ("1 2", None),
@@ -356,7 +373,8 @@ mod tests {
             ("REC->a & REC->b", None),
             ("REC->a >> 64", None),
         ] {
-            let tokens = Tokens::new(text);
+            let none = HashMap::new();
+            let tokens = Tokens::new(text, &none);
             let expected = expected.map(|(shift, mask)| Value::Reference(Reference { field: "a", shift, mask }));
             assert_eq!(evaluate(&tokens, 0..tokens.len()), expected, "{text}");
         }

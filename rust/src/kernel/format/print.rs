@@ -22,6 +22,9 @@ pub(crate) struct PrintFormat {
     pub(crate) text: String,
     /// Names of values; a field may have several, one for each group of its bits.
     pub(crate) tables: Vec<Table>,
+    /// What stands in the tables instead of numbers: enumerators that the kernel did not replace by their values (it does
+    /// for those that its headers list by `TRACE_DEFINE_ENUM`), and other words.
+    pub(crate) unknown: Vec<String>,
     /// How numbers are meant to be read, where it isn't as a decimal.
     pub(crate) hints: Vec<(String, Hint)>,
 }
@@ -36,7 +39,7 @@ pub(crate) struct Table {
     pub(crate) delimiter: Option<String>,
     /// In the kernel's order: of flags, the first that match win.
     pub(crate) values: Vec<(i128, String)>,
-    /// Entries for which this file has an enumerator that the kernel did not replace by its value: both names.
+    /// Entries for which the file has an enumerator whose value is not known: both names.
     pub(crate) unresolved: Vec<(String, String)>,
 }
 
@@ -53,20 +56,26 @@ pub(crate) enum Hint {
 
 impl PrintFormat {
     /// Look for what is worth knowing in what stands behind `print fmt:`.
-    pub(super) fn parse(text: &str, fields: &[Field]) -> Self {
-        let tokens = Tokens::new(text);
+    pub(super) fn parse(text: &str, fields: &[Field], enumerators: &HashMap<String, i128>) -> Self {
+        let tokens = Tokens::new(text, enumerators);
         let fields: HashMap<_, _> = fields.iter().map(|field| (field.kernel_name.as_str(), field)).collect();
         let mut arguments = tokens.arguments(0..tokens.len()).into_iter();
         let text = arguments.next().and_then(|format| tokens.text(format)).unwrap_or_default();
         let arguments: Vec<_> = arguments.collect();
-        let tables = (0..tokens.len()).filter_map(|position| table(&tokens, position, &fields)).collect();
+        let mut unknown = Vec::new();
+        let tables = (0..tokens.len()).filter_map(|position| table(&tokens, position, &fields, &mut unknown)).collect();
         let hints = hints(&tokens, &text, &arguments, &fields);
-        Self { text, tables, hints }
+        Self { text, tables, unknown, hints }
     }
 }
 
 /// Read the table of a `__print_flags` or `__print_symbolic` that starts at `position`.
-fn table(tokens: &Tokens<'_>, position: usize, fields: &HashMap<&str, &Field>) -> Option<Table> {
+fn table(
+    tokens: &Tokens<'_>,
+    position: usize,
+    fields: &HashMap<&str, &Field>,
+    unknown: &mut Vec<String>,
+) -> Option<Table> {
     let Some(Token::Word(function)) = tokens.get(position) else { return None };
     let flags = match *function {
         "__print_flags" | "__print_flags_u64" => true,
@@ -85,8 +94,17 @@ fn table(tokens: &Tokens<'_>, position: usize, fields: &HashMap<&str, &Field>) -
     for (value, name) in arguments.filter_map(|argument| entry(tokens, &argument)) {
         if let Some(number) = expression::constant(tokens, value.clone()) {
             values.push((field.represent(number), name));
-        } else if let (1, Some(Token::Word(enumerator))) = (value.len(), tokens.get(value.start)) {
+            continue;
+        }
+        if let (1, Some(Token::Word(enumerator))) = (value.len(), tokens.get(value.start)) {
             unresolved.push(((*enumerator).to_owned(), name));
+        }
+        for position in value {
+            if let Some(Token::Word(word)) = tokens.get(position)
+                && !unknown.iter().any(|known| known == word)
+            {
+                unknown.push((*word).to_owned());
+            }
         }
     }
     // Some have no entry at all (kvm:kvm_inj_exception), or none without an enumerator in an expression.

@@ -1,6 +1,6 @@
 //! C as the kernel prints it behind `print fmt:`, in words.
 
-use std::ops::Range;
+use std::{collections::HashMap, ops::Range};
 
 /// One word of C.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,6 +19,8 @@ pub(super) enum Token<'a> {
 
 /// The words, and for each opening bracket where its partner stands.
 pub(super) struct Tokens<'a> {
+    /// Values of the enumerators that are known.
+    enumerators: &'a HashMap<String, i128>,
     list: Vec<Token<'a>>,
     /// The position of the closing bracket; for everything else, and for brackets left open, the end.
     partners: Vec<usize>,
@@ -26,7 +28,7 @@ pub(super) struct Tokens<'a> {
 
 impl<'a> Tokens<'a> {
     /// Divide into words; what comes after a string that never ends is left out.
-    pub(super) fn new(text: &'a str) -> Self {
+    pub(super) fn new(text: &'a str, enumerators: &'a HashMap<String, i128>) -> Self {
         let mut list = Vec::new();
         let mut rest = text.trim_start();
         while let Some((token, length)) = next(rest) {
@@ -46,7 +48,12 @@ impl<'a> Tokens<'a> {
                 _ => {}
             }
         }
-        Self { list, partners }
+        Self { enumerators, list, partners }
+    }
+
+    /// Return the value of an enumerator, if it is known.
+    pub(super) fn enumerator(&self, name: &str) -> Option<i128> {
+        self.enumerators.get(name).copied()
     }
 
     pub(super) fn len(&self) -> usize {
@@ -151,11 +158,14 @@ fn quoted(text: &str, quote: char) -> Option<(String, usize)> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
     use super::{Token, Tokens};
 
     #[test]
     fn words_brackets_and_strings() {
-        let tokens = Tokens::new(r#"f(REC->a, {1UL << 3, "x" "\ty"}) 'c'"#);
+        let none = HashMap::new();
+        let tokens = Tokens::new(r#"f(REC->a, {1UL << 3, "x" "\ty"}) 'c'"#, &none);
         assert_eq!(tokens.partner(1), Some(tokens.len() - 2));
         assert_eq!(tokens.get(tokens.len() - 1), Some(&Token::Character(b'c')));
         let arguments = tokens.arguments(2..tokens.len() - 2);
@@ -166,9 +176,10 @@ mod tests {
 
     #[test]
     fn what_is_not_closed_does_no_harm() {
-        assert_eq!(Tokens::new("\"never").len(), 0);
-        let tokens = Tokens::new(")(]{");
+        let none = HashMap::new();
+        assert_eq!(Tokens::new("\"never", &none).len(), 0);
+        let tokens = Tokens::new(")(]{", &none);
         assert_eq!((0..4).find_map(|position| tokens.partner(position)), Some(2));
-        assert_eq!(Tokens::new("é'ab'").len(), 2);
+        assert_eq!(Tokens::new("é'ab'", &none).len(), 2);
     }
 }
