@@ -137,7 +137,7 @@ def test_text_of_any_length_has_to_be_cut() -> None:
         ({"max_starts": 2**24}, "max_starts must be positive"),
         ({"output": "histogram", "interval": 0}, "interval must be a positive time"),
         ({"output": "histogram", "count": 0}, "count must be at least 1, not 0"),
-        ({"min_latency": -1}, "min_latency is a time in seconds, not -1"),
+        ({"min_latency": -1}, "min_latency must be a time in seconds, not -1"),
     ],
 )
 def test_options_that_make_no_sense(options: dict[str, Any], said: str) -> None:

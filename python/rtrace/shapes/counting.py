@@ -137,5 +137,5 @@ class Counting(RecordOwner):
 def check_intervals(interval: float, count: int | None) -> tuple[float, int | None]:
     """Return intervals that can be iterated over."""
     if count is not None:
-        count = option_checks.whole("count", count, "at least 1 and below 2**63", 1, 2**63)
+        count = option_checks.whole("count", count, "at least 1", 1, 2**63)
     return option_checks.seconds("interval", interval), count
