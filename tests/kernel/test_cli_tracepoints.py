@@ -205,3 +205,15 @@ def test_list_and_format_agree_with_the_kernel() -> None:
     assert {"prev_comm", "next_pid"} <= {field["name"] for field in found["fields"]}
     shown = run("format", "sched:sched_switch").stdout
     assert f"sched:sched_switch (ID {found['id']}, " in shown
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_one_picture_in_place_of_lines(start: Start, number: signal.Signals) -> None:
+    """In a pipe only the last one is written, with all that was hit."""
+    tracing = start("--live")
+    hit()
+    tracing.send_signal(number)
+    out, err = tracing.communicate()
+    assert (tracing.returncode, err) == (0, "")
+    assert f"{HITS} events" in out
+    assert "lost" not in out

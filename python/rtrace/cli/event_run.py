@@ -15,6 +15,7 @@ import warnings
 
 from rtrace.cli.arguments import add_task_options, positive, span
 from rtrace.cli.talk import Progress, check_output, tell
+from rtrace.cli.watch import add_live, check_live, watch
 from rtrace.errors import CommandError, LostEventsWarning, RtraceError
 from rtrace.stop import Stop
 
@@ -51,6 +52,7 @@ def add_options(parser: Parser, *, filters: bool = True) -> argparse._MutuallyEx
         add("--filter", metavar="EXPR", help="only events that meet this: 'bytes >= 4096'")
     add_task_options(parser)
     ways = parser.add_mutually_exclusive_group()
+    add_live(ways)
     ways.add_argument("--json", action="store_true", help="print one JSON object per event and line")
     ways.add_argument("--csv", action="store_true", help="print comma-separated values below their names")
     ways.add_argument("-o", "--output", metavar="FILE", help=f"print nothing, save it: {', '.join(FORMATS)}")
@@ -85,6 +87,7 @@ def running(
     attach: Callable[[], Recording | UrandomReads], arguments: argparse.Namespace, target: str
 ) -> Iterator[Run]:
     """Record what `attach` attaches to, until the block is left."""
+    check_live(arguments)
     try:
         attached = attach()
     except (ValueError, TypeError) as error:
@@ -120,7 +123,10 @@ class Run:
 
         `make_table` gets a trace without events, and returns what writes lines for people if it is not to be the usual.
         """
-        if self._arguments.output is None:
+        if self._arguments.live:
+            watch(self._recording, self._arguments, self._stop)
+            self.check_read()
+        elif self._arguments.output is None:
             self._show(make_table)
         else:
             self._save()

@@ -10,6 +10,7 @@ import time
 
 from rtrace.cli.arguments import add_task_options, positive, seconds, span
 from rtrace.cli.talk import Progress, check_output, is_terminal, plain_warnings, say
+from rtrace.cli.watch import add_live, check_live, watch
 from rtrace.errors import CommandError, RtraceError
 from rtrace.stop import Stop
 
@@ -31,8 +32,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     from rtrace.shapes.latency_options import MECHANISMS, UNIT_NS  # noqa: PLC0415  # for measuring only
     from rtrace.shapes.splits import TASK_GROUPS  # noqa: PLC0415
 
-    ways, splits = ("auto", *MECHANISMS), tuple(TASK_GROUPS)
+    mechanisms, splits = ("auto", *MECHANISMS), tuple(TASK_GROUPS)
     add = parser.add_argument
+    hows = ", ".join(mechanisms)
+    ways = parser.add_mutually_exclusive_group()
     add("interval", nargs="?", type=span, help="seconds between histograms (5)")
     add("count", nargs="?", type=positive, help="number of histograms (no end)")
     add("-d", "--duration", type=span, metavar="SECONDS", help="measure so long in all, then end")
@@ -40,9 +43,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--min-latency", type=seconds, metavar="TIME", help="only calls at least so long: 0.001, 1ms, 10us")
     add("--by", choices=splits, metavar="WHAT", help=f"one histogram for each {' or '.join(splits)}")
     add("--unit", choices=tuple(UNIT_NS), default="us", help=f"of the histogram: {', '.join(UNIT_NS)} (us)")
-    add("--mechanism", choices=ways, default="auto", metavar="HOW", help=f"{', '.join(ways)} (the first that works)")
+    add("--mechanism", choices=mechanisms, default="auto", metavar="HOW", help=f"{hows} (the first that works)")
     add("-o", "--output", metavar="FILE", help="also save all of it, for `rtrace report`")
-    add("--json", action="store_true", help="print one JSON object per histogram and line")
+    add_live(ways)
+    ways.add_argument("--json", action="store_true", help="print one JSON object per histogram and line")
     add("-v", "--verbose", action="store_true", help="say what exactly is timed, and why so")
 
 
@@ -59,6 +63,7 @@ def measure(attach: Callable[[], Counting], arguments: argparse.Namespace, hint:
     """
     if arguments.output is not None:
         check_output(arguments.output)
+    check_live(arguments)
     try:
         measurement = attach()
     except (ValueError, TypeError) as error:
@@ -69,8 +74,11 @@ def measure(attach: Callable[[], Counting], arguments: argparse.Namespace, hint:
     with measurement, Stop() as stop, plain_warnings():
         announce(measurement, arguments)
         try:
-            for whole, part in histograms(measurement, arguments, stop):  # noqa: B007  # the file is to hold the last
-                show(part, json=arguments.json)
+            if arguments.live:
+                whole = watch(measurement, arguments, stop)
+            else:
+                for whole, part in histograms(measurement, arguments, stop):  # noqa: B007  # the file is to hold the last
+                    show(part, json=arguments.json)
         finally:
             # Also when the output broke: whoever asked for a file did not ask for the text alone.
             if arguments.output is not None and whole is not None:
@@ -119,7 +127,7 @@ def announce(measurement: Counting, arguments: argparse.Namespace) -> None:
     if arguments.verbose:
         for mechanism, error in measurement.refused.items():
             say(f"not by {mechanism}: {error}")
-    if not arguments.json:
+    if not (arguments.json or arguments.live):
         print(GREETING, flush=True)
     elif terminal or arguments.verbose:
         print(GREETING, file=sys.stderr, flush=True)

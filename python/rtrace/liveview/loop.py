@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import signal
 import time
@@ -33,6 +34,7 @@ def live(
     duration: float | None = None,
     keep: int = KEEP,
     screen: Screen | None = None,
+    stop: Stop | None = None,
 ) -> list[Histogram | Trace]:
     """Show running measurements until they are stopped: in a notebook's output, or in place on a terminal.
 
@@ -52,6 +54,8 @@ def live(
         Most events that a result holds, the newest; those beyond count as lost (``events_not_kept``).
     screen
         Where to draw; None finds out.
+    stop
+        Whose wish to stop ends it; None makes one that the stop button and Ctrl-C ask.
 
     Returns
     -------
@@ -84,10 +88,10 @@ def live(
     pairs = [(measurement, _feed(measurement, duration, keep)) for measurement in measurements]
     end = math.inf if duration is None else time.monotonic() + duration
     # A wish to stop is asked for between frames, so that no batch that was taken is lost to an exception.
-    with Stop(ways=(signal.SIGINT,), watch_output=False) as stop:
+    with contextlib.nullcontext(stop) if stop else Stop(ways=(signal.SIGINT,), watch_output=False) as asked:
         try:
             with screen or screens.choose() as opened:
-                _run([feed for _, feed in pairs], opened, stop, interval, end)
+                _run([feed for _, feed in pairs], opened, asked, interval, end)
         finally:
             results = [_keep(measurement, feed) for measurement, feed in pairs]
     return results
