@@ -3,7 +3,7 @@
 //!
 //! README.md says how to run them. The modules are private to rtrace's crate, so this one is made of the same files.
 
-#![expect(dead_code, reason = "only what reads is called")]
+#![expect(dead_code, unused_imports, reason = "only what reads is called")]
 
 mod dialect;
 mod reads;
