@@ -15,11 +15,14 @@ if TYPE_CHECKING:
 
 # Queues and stacks, which have no class in `CLASSES`.
 _OTHERS = {22: "QueueStack (queue)", 23: "QueueStack (stack)"}
+_COUNTERS = "__lost"
 
 
 def bpf_html(bpf: BPF, spec: _rtrace.ObjectSpec) -> str:
     """Return `bpf` as one HTML element; every text from outside is escaped."""
-    programs, maps = spec.programs, spec.maps
+    programs = spec.programs
+    # The counters of what buffers lose are rtrace's own.
+    maps = [name for name in sorted(spec.maps) if not name.endswith(_COUNTERS)]
     what = f": {_counted(len(programs), 'program')}, {_counted(len(maps), 'map')}"
     state = "; closed: nothing is attached, and the maps are gone" if bpf.closed else ""
     name = "BPF" if spec.name == "<text>" else f"BPF {spec.name}"
@@ -32,7 +35,7 @@ def bpf_html(bpf: BPF, spec: _rtrace.ObjectSpec) -> str:
     if maps:
         heads = ["map", "table", "key", "value or event", "entries, at most"]
         right = [False, False, False, False, True]
-        parts.append(html_page.table(heads, [_map(bpf, spec, name) for name in sorted(maps)], right))
+        parts.append(html_page.table(heads, [_map(bpf, spec, name) for name in maps], right))
     return html_page.element(parts)
 
 
