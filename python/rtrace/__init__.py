@@ -108,3 +108,13 @@ def __getattr__(name: str) -> Any:
 def __dir__() -> list[str]:
     """List the public names for completion, loaded or not."""
     return sorted({*globals(), *__all__})
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """Do what ``%load_ext rtrace`` asks for: bring ``%%bpf`` into a notebook."""
+    importlib.import_module("rtrace.jupyter").load_ipython_extension(shell)
+
+
+def unload_ipython_extension(shell: Any) -> None:
+    """Do what ``%unload_ext rtrace`` asks for."""
+    importlib.import_module("rtrace.jupyter").unload_ipython_extension(shell)

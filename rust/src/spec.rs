@@ -177,6 +177,20 @@ impl ObjectSpec {
         Ok(maps)
     }
 
+    /// Names of the maps that bcc's dialect declares as histograms: counts by slot.
+    #[getter]
+    fn histograms(&self) -> Vec<String> {
+        let parsed = self.lock();
+        let mut names: Vec<_> = parsed
+            .maps
+            .iter()
+            .filter(|(_, facts)| facts.described.is_histogram())
+            .map(|(name, _)| name.clone())
+            .collect();
+        names.sort_unstable();
+        names
+    }
+
     /// Names of the globals.
     #[getter]
     fn globals(&self) -> Vec<String> {

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from jupyter_client.manager import KernelManager
 
+from tests.kernel import kernel_objects
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -27,6 +29,8 @@ class Outcome:
     """Contents of `display_data` and `update_display_data`, in their order."""
     result: str = ""
     """What the last expression is, as text."""
+    traceback: list[str] = field(default_factory=list)
+    """Lines that an error shows."""
 
 
 class Kernel:
@@ -67,6 +71,7 @@ class Kernel:
                 found.result = content["data"]["text/plain"]
             elif kind == "error":
                 found.error = f"{content['ename']}: {content['evalue']}"
+                found.traceback = content["traceback"]
             elif kind == "status" and content["execution_state"] == "idle":
                 break
         found.status = self._reply(message, deadline)
@@ -90,6 +95,11 @@ class Kernel:
             if heard["parent_header"].get("msg_id") == message:
                 assert heard["msg_type"] != "error", heard["content"]
                 number -= heard["msg_type"] in {"display_data", "update_display_data"}
+
+    def programs(self) -> set[int]:
+        """Return the ids of the programs that the kernel's process holds."""
+        provisioner: Any = self._manager.provisioner
+        return kernel_objects.held_by(provisioner.process.pid)["programs"]
 
     def interrupt(self) -> None:
         """Do what the stop button does."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from tests.kernel import kernel_objects
@@ -25,22 +23,18 @@ LIVE = {
 }
 
 
-def attached(before: Survey) -> int:
-    """Return how many programs there are that were not there before."""
-    return len(kernel_objects.survey()["programs"] - before["programs"])
-
-
 @pytest.mark.parametrize("code", LIVE.values(), ids=LIVE)
 def test_the_stop_button_ends_a_live_view_and_keeps_its_result(kernel: Kernel, before: Survey, code: str) -> None:
-    seen: list[int] = []
+    seen: set[int] = set()
 
     def stop() -> None:
-        seen.append(attached(before))
+        seen.update(kernel.programs())
         kernel.interrupt()
 
     done = kernel.run(code, at_display={3: stop})
     assert (done.status, done.error) == ("ok", "")
-    assert seen[0] > 0
+    assert seen
+    assert kernel_objects.are_gone(seen)
     # One output, brought up to date.
     assert len({content["transient"]["display_id"] for content in done.displays}) == 1
     last = done.displays[-1]["data"]
@@ -65,8 +59,9 @@ def test_the_stop_button_ends_a_live_view_and_keeps_its_result(kernel: Kernel, b
 def test_the_stop_button_ends_every_other_wait(kernel: Kernel, before: Survey, code: str) -> None:
     done = kernel.run(code, at_display={1: kernel.interrupt})
     assert (done.status, done.error) == ("error", "KeyboardInterrupt: ")
+    assert kernel.programs() == set()
     assert kernel_objects.left_behind(before) == {}
-    assert kernel.run("1 + 1").result == "2"
+    assert kernel.run("rtrace.vfsreadlat(duration=0.01).total >= 0").result == "True"
 
 
 def test_a_second_press_ends_even_a_live_view_that_is_stuck(kernel: Kernel, before: Survey) -> None:
@@ -79,7 +74,7 @@ def test_a_second_press_ends_even_a_live_view_that_is_stuck(kernel: Kernel, befo
         "    def draw(self, frames, *, ended):\n"
         "        display('draws, and hangs the second time')\n"
         "        while ended: time.sleep(0.05)\n"
-        "with rtrace.vfsreadlat() as t: rtrace.live(t, interval=0.05, screen=Stuck())"
+        "with rtrace.vfsreadlat() as t: rtrace.live(t, interval=3600, screen=Stuck())"
     )
     done = kernel.run(code, at_display={1: kernel.interrupt, 2: kernel.interrupt})
     assert (done.status, done.error) == ("error", "KeyboardInterrupt: ")
@@ -90,8 +85,10 @@ def test_a_second_press_ends_even_a_live_view_that_is_stuck(kernel: Kernel, befo
 def test_a_restart_during_a_live_view(kernel: Kernel, before: Survey) -> None:
     message = kernel.begin(LIVE["both"])
     kernel.wait_for_display(message, 2)
-    assert attached(before) > 0
+    mine = kernel.programs()
+    assert mine
     kernel.restart()
+    assert kernel_objects.are_gone(mine)
     assert kernel_objects.left_behind(before) == {}
     assert kernel.run("import rtrace; rtrace.vfsreadlat(duration=0.01).total >= 0").result == "True"
 
@@ -99,15 +96,13 @@ def test_a_restart_during_a_live_view(kernel: Kernel, before: Survey) -> None:
 def test_running_a_cell_again_lets_go_of_what_its_variable_held(kernel: Kernel, before: Survey) -> None:
     cell = "t = rtrace.vfsreadlat()"
     assert kernel.run(cell).status == "ok"
-    once = attached(before)
-    assert once > 0
+    before_that = kernel.programs()
+    assert before_that
     for _ in range(3):
         assert kernel.run(cell).status == "ok"
-    # The kernel frees what was closed in the background.
-    deadline = time.monotonic() + kernel_objects.GRACE
-    while attached(before) > once and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert attached(before) == once
+        assert kernel_objects.are_gone(before_that)
+        before_that = kernel.programs()
+        assert before_that
     assert kernel.run("t.snapshot().total >= 0").result == "True"
     assert kernel.run("t.close()").status == "ok"
     assert kernel_objects.left_behind(before) == {}
@@ -130,9 +125,10 @@ def test_two_kernels_at_once_do_not_disturb_each_other(kernel: Kernel, before: S
         other.wait_for_display(theirs, 2)
         kernel.interrupt()
         assert kernel.finish(mine, {}).status == "ok"
+        assert kernel.programs() == set()
         # The other one goes on.
         other.wait_for_display(theirs, 3)
-        assert attached(before) > 0
+        assert other.programs()
         other.interrupt()
         assert other.finish(theirs, {}).status == "ok"
         assert kernel_objects.left_behind(before) == {}
@@ -141,5 +137,26 @@ def test_two_kernels_at_once_do_not_disturb_each_other(kernel: Kernel, before: S
 def test_a_shutdown_leaves_nothing(before: Survey) -> None:
     with Kernel() as started:
         started.run("import rtrace; t = rtrace.vfsreadlat(records=True)")
-        assert attached(before) > 0
+        mine = started.programs()
+        assert mine
+    assert kernel_objects.are_gone(mine)
     assert kernel_objects.left_behind(before) == {}
+
+
+def test_two_measurements_at_once_each_see_their_own(kernel: Kernel, before: Survey) -> None:
+    code = (
+        "import os, threading\n"
+        "tid = threading.get_native_id()\n"
+        "with rtrace.vfsreadlat(tid=tid, mechanism='syscall') as calls, "
+        "rtrace.tracepoint_events('syscalls:sys_enter_read', tid=tid) as events:\n"
+        "    zero = os.open('/dev/zero', os.O_RDONLY)\n"
+        "    for _ in range(101): os.read(zero, 4093)\n"
+        "    os.close(zero)\n"
+        "    rtrace.live(calls, events, interval=0.05)\n"
+    )
+    done = kernel.run(code, at_display={3: kernel.interrupt})
+    assert (done.status, done.error) == ("ok", "")
+    assert kernel.programs() == set()
+    assert kernel_objects.left_behind(before) == {}
+    assert kernel.run("calls.result.total >= 101").result == "True"
+    assert kernel.run("int((events.result['count'] == 4093).sum())").result == "101"

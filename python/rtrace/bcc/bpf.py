@@ -147,10 +147,14 @@ class BPF(  # one class with everything on it, as its users know it
             raise NotSupportedError(message, feature="offloading programs to network cards")
         self.debug = debug
         contexts = list(usdt_contexts)
+        # What displays take a histogram's slots for; nearly all count powers of two, so an object is believed to.
+        self.counts_powers = True
         if obj_file is not None:
             self._spec = _rtrace.ObjectSpec.open(os.fsdecode(obj_file))
         else:
-            self._spec = compile_source(src_file, text, cflags, contexts)
+            name, source = read_source(src_file, text, contexts)
+            self.counts_powers = "bpf_log2" in source
+            self._spec = compile_source(name, source, cflags)
         self.funcs = {}
         self.loaded = Loaded(self._spec.load({}))
         # Also runs at Python's end. It knows the loaded object alone, so that this one can go before.
@@ -163,7 +167,17 @@ class BPF(  # one class with everything on it, as its users know it
             self.close()
             raise
 
+    @property
+    def closed(self) -> bool:
+        """Whether it has been closed."""
+        return not self._finalizer.alive
+
     # Tables.
+
+    @property
+    def histograms(self) -> list[str]:
+        """Names of the maps that the source declares by ``BPF_HISTOGRAM``."""
+        return self._spec.histograms
 
     @property
     def readers(self) -> AllReaders:
@@ -322,24 +336,32 @@ class BPF(  # one class with everything on it, as its users know it
         """Return the name of the source, and the maps."""
         return f"<BPF {self._spec.name} maps={list(self._spec.maps)}>"
 
+    def _repr_html_(self) -> str:
+        from rtrace.bcc.bpf_html import bpf_html  # noqa: PLC0415  # only notebooks need it
 
-def compile_source(
-    src_file: Name, text: Name | None, cflags: Sequence[Name], contexts: Sequence[USDT]
-) -> _rtrace.ObjectSpec:
-    """Compile a file or a text."""
-    if not isinstance(cflags, (list, tuple)):
-        message = f"cflags must be a list of options, not {cflags!r}"
-        raise TypeError(message)
-    name, folders = "<text>", []
+        return bpf_html(self, self._spec)
+
+
+def read_source(src_file: Name, text: Name | None, contexts: Sequence[USDT]) -> tuple[str, str]:
+    """Return the name and the text of a source, behind what USDT contexts put in front of it."""
+    name = "<text>"
     if src_file:
-        path = find_file(as_text(src_file))
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+        name = find_file(as_text(src_file))
+        with open(name, encoding="utf-8", errors="surrogateescape") as file:
             source = file.read()
-        name, folders = path, [os.path.dirname(path) or "."]
     else:
         source = as_text(text if text is not None else "")
     for context in contexts:
         source = as_text(context.get_text()) + source
+    return name, source
+
+
+def compile_source(name: str, source: str, cflags: Sequence[Name]) -> _rtrace.ObjectSpec:
+    """Compile a text; headers lie beside the file that it is from."""
+    if not isinstance(cflags, (list, tuple)):
+        message = f"cflags must be a list of options, not {cflags!r}"
+        raise TypeError(message)
+    folders = [] if name == "<text>" else [os.path.dirname(name) or "."]
     data = _rtrace.compile_c(source, name=name, include_dirs=folders, cflags=[as_text(flag) for flag in cflags])
     return _rtrace.ObjectSpec.parse(data, name)
 

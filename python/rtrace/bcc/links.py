@@ -24,6 +24,16 @@ class Links:
         """Return the links of a kind, by place and program."""
         return self._links.get(kind, {})
 
+    def all(self) -> list[_rtrace.Link]:
+        """Return every link there is."""
+        return [
+            link
+            for places in self._links.values()
+            for programs in places.values()
+            for links in programs.values()
+            for link in links
+        ]
+
     def count(self, kind: str) -> int:
         """Return how many links of a kind there are."""
         return sum(len(links) for programs in self.of(kind).values() for links in programs.values())
@@ -44,13 +54,6 @@ class Links:
 
     def close(self) -> None:
         """Detach everything; probes side by side, as the kernel waits for each."""
-        kinds, self._links = self._links, {}
-        _rtrace.close_all(
-            [
-                link
-                for places in kinds.values()
-                for programs in places.values()
-                for links in programs.values()
-                for link in links
-            ]
-        )
+        links = self.all()
+        self._links = {}
+        _rtrace.close_all(links)

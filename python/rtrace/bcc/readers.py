@@ -89,6 +89,10 @@ class Readers:
         while self._readers:
             self._readers.pop().close()
 
+    def losses(self) -> dict[str, int]:
+        """Return the events lost so far of each buffer that lost some."""
+        return {reader.name: reader.lost for reader in self._readers if reader.lost}
+
 
 class AllReaders:
     """The perf buffers and the ring buffers, which bcc polls by different names."""
@@ -101,3 +105,7 @@ class AllReaders:
         """Close all of them."""
         self.perf.close()
         self.ring.close()
+
+    def losses(self) -> dict[str, int]:
+        """Return the events lost so far of each buffer that lost some."""
+        return {**self.perf.losses(), **self.ring.losses()}

@@ -6,11 +6,12 @@ import math
 from html import escape
 from typing import TYPE_CHECKING
 
+from rtrace.display.buckets import is_linear
 from rtrace.display.wording import format_range, format_time, noun, percentile_marks, used_slots
 
 if TYPE_CHECKING:
+    from rtrace.display.buckets import Buckets
     from rtrace.display.wording import Mark
-    from rtrace.histogram import Histogram
 
 _WIDTH, _HEIGHT = 720, 260
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 32, 26, 40
@@ -21,7 +22,7 @@ _MARK_REACH, _MARK_ROW = 64, 14
 _FILL = "#4c8dd6"
 
 
-def histogram_svg(hist: Histogram) -> str:
+def histogram_svg(hist: Buckets) -> str:
     """Return the bars from the first to the last bucket in use, with p50, p90 and p99 marked.
 
     A percentile is known to lie in its bucket and no better, so the mark spans the bucket and its tooltip gives the
@@ -51,14 +52,14 @@ def histogram_svg(hist: Histogram) -> str:
         )
     shapes += [_mark(hist, mark, x(mark.slot), step, floor) for mark in marks]
     shapes.append(_axis(hist, slots, step, floor))
-    title = escape(f"latency of {hist.target}, {hist.total:,} {noun(hist)}s in log2 buckets")
+    title = escape(f"{_what(hist)} of {hist.target}, {hist.total:,} {noun(hist)}s, {_kind(hist)}")
     return (
         f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" font-size="12" fill="currentColor" '
         f'font-family="system-ui, sans-serif" aria-label="{title}">{"".join(shapes)}</svg>'
     )
 
 
-def _mark(hist: Histogram, mark: Mark, left: float, step: float, floor: float) -> str:
+def _mark(hist: Buckets, mark: Mark, left: float, step: float, floor: float) -> str:
     """Draw a bracket over the whole bucket of a percentile, and dotted lines down its edges."""
     y = _TOP + _MARK_ROW * mark.row
     low, high = hist.edges[mark.slot : mark.slot + 2].tolist()
@@ -85,12 +86,14 @@ def _grid(most: int, scale: float, floor: float, right: float) -> str:
     return "".join(lines)
 
 
-def _axis(hist: Histogram, slots: range, step: float, floor: float) -> str:
+def _axis(hist: Buckets, slots: range, step: float, floor: float) -> str:
     """Draw the base line and label the edges of the buckets, not more of them than fit."""
     right = _LEFT + step * len(slots)
     parts = [f'<line x1="{_LEFT}" x2="{right:.1f}" y1="{floor}" y2="{floor}" stroke="currentColor"/>']
-    for place in range(0, len(slots) + 1, (len(slots) + 1) // _MOST_LABELS + 1):
-        x = _LEFT + step * place
+    # A bucket of one value is labelled in its middle, another one at its edges.
+    linear = is_linear(hist)
+    for place in range(0, len(slots) + (not linear), (len(slots) + 1) // _MOST_LABELS + 1):
+        x = _LEFT + step * (place + linear / 2)
         label = format_time(hist.edges[slots.start + place], hist.unit)
         parts.append(
             f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{floor}" y2="{floor + 5}" stroke="currentColor"/>'
@@ -98,11 +101,19 @@ def _axis(hist: Histogram, slots: range, step: float, floor: float) -> str:
         )
     middle = (_LEFT + right) / 2
     parts.append(
-        f'<text x="{middle:.1f}" y="{floor + 35}" text-anchor="middle" opacity=".8">latency, log2 buckets</text>'
+        f'<text x="{middle:.1f}" y="{floor + 35}" text-anchor="middle" opacity=".8">{_what(hist)}, {_kind(hist)}</text>'
         f'<text x="14" y="{(_TOP + floor) / 2:.0f}" text-anchor="middle" opacity=".8" '
         f'transform="rotate(-90 14 {(_TOP + floor) / 2:.0f})">{noun(hist)}s</text>'
     )
     return "".join(parts)
+
+
+def _what(hist: Buckets) -> str:
+    return "latency" if hist.unit else "value"
+
+
+def _kind(hist: Buckets) -> str:
+    return "a bucket each" if is_linear(hist) else "log2 buckets"
 
 
 def _short(count: int) -> str:

@@ -34,6 +34,8 @@ STYLE = """<style>
 .rtrace table .number { text-align: right; }
 .rtrace table.prose td { white-space: normal; overflow-wrap: anywhere; }
 .rtrace table.prose td:first-child, .rtrace table.prose th { white-space: nowrap; }
+.rtrace pre { background: none; color: inherit; font-size: inherit; margin: 4px 0; padding: 0;
+  border: 0; overflow-x: auto; }
 .rtrace code { background: none; color: inherit; font-size: inherit; padding: 0; }
 .rtrace .lost { border-left: 4px solid var(--rtrace-warn); background: rgba(217, 130, 43, .15); padding: 4px 10px; }
 .rtrace .note { opacity: .8; }
@@ -59,6 +61,11 @@ def alert(text: str) -> str:
 def note(text: str) -> str:
     """Return a line that may be overlooked, or nothing if there is no text."""
     return f'<div class="note">{escape(text)}</div>' if text else ""
+
+
+def preformatted(text: str) -> str:
+    """Return lines whose characters stand below each other."""
+    return f"<pre>{escape(text)}</pre>"
 
 
 def row(tag: str, texts: Iterable[str], right: Sequence[bool]) -> str:

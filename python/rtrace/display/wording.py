@@ -1,4 +1,4 @@
-"""The words and marks that every display of a histogram shares: losses, durations, percentiles."""
+"""The words and marks that every display of counts in buckets shares: losses, durations, percentiles."""
 
 from __future__ import annotations
 
@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from rtrace.display.buckets import Buckets
     from rtrace.histogram import Histogram
 
 MARKED_PERCENTILES = (50, 90, 99)
 
 _SECONDS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0}
 _SCALES = ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s"), (1e-3, "ms"), (1e-6, "µs"), (0, "ns"))
+# Of numbers without a unit; smaller ones are written out.
+_SIZES = ((10**18, "E"), (10**15, "P"), (10**12, "T"), (10**9, "G"), (10**6, "M"))
+_NOUNS = {"tracepoint": "event", "slots": "count"}
 
 
 def format_losses(losses: Mapping[str, int]) -> str:
@@ -56,9 +60,9 @@ def format_observed(observed: Mapping[str, int]) -> str:
     return f"observed: {', '.join(f'{count} {name}' for name, count in observed_rows(observed).items())}"
 
 
-def noun(hist: Histogram) -> str:
+def noun(hist: Buckets) -> str:
     """Return what a histogram counts, in the singular."""
-    return "event" if hist.mechanism == "tracepoint" else "call"
+    return _NOUNS.get(hist.mechanism, "call")
 
 
 def format_lost_of(hist: Histogram) -> str:
@@ -68,15 +72,19 @@ def format_lost_of(hist: Histogram) -> str:
 
 
 def format_time(value: float, unit: str) -> str:
-    """Write a time with three digits in the unit that suits its size.
+    """Write a time with three digits in the unit that suits its size; without a unit, a number.
 
     Examples
     --------
     >>> format_time(2048, "us"), format_time(0, "us"), format_time(0.25, "ms")
     ('2.05 ms', '0', '250 µs')
+    >>> format_time(4096, ""), format_time(2**20, "")
+    ('4,096', '1.05 M')
     """
     if not value:
         return "0"
+    if not unit:
+        return next((f"{value / size:.3g} {label}" for size, label in _SIZES if value >= size), f"{value:,.0f}")
     seconds = value * _SECONDS[unit]
     # A little below its size, so that 999.9 does not round up to "1e+03" of the unit below.
     size, label = next((size, label) for size, label in _SCALES if seconds >= 0.9995 * size)
@@ -88,11 +96,13 @@ def format_range(low: float, high: float, unit: str) -> str:
 
     Examples
     --------
-    >>> format_range(4, 8, "us"), format_range(512, 1024, "us")
-    ('4 to 8 µs', '512 µs to 1.02 ms')
+    >>> format_range(4, 8, "us"), format_range(512, 1024, "us"), format_range(7, 8, "")
+    ('4 to 8 µs', '512 µs to 1.02 ms', '7')
     """
+    if not unit and high == low + 1:
+        return format_time(low, unit)
     first, last = format_time(low, unit), format_time(high, unit)
-    if first == "0" or first.split()[1] == last.split()[1]:
+    if first.split()[1:] == last.split()[1:]:
         first = first.split()[0]
     return f"{first} to {last}"
 
@@ -102,7 +112,7 @@ def printable(text: str) -> str:
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
-def used_slots(hist: Histogram) -> range:
+def used_slots(hist: Buckets) -> range:
     """Return the slots from the first to the last that counts something; empty for an empty histogram."""
     used = hist.counts.nonzero()[0]
     return range(int(used[0]), int(used[-1]) + 1) if used.size else range(0)
@@ -116,7 +126,7 @@ class Mark(NamedTuple):
     row: int
 
 
-def percentile_marks(hist: Histogram, reach: float) -> list[Mark]:
+def percentile_marks(hist: Buckets, reach: float) -> list[Mark]:
     """Return the marks of a histogram from left to right; none for an empty one.
 
     Parameters
@@ -128,7 +138,7 @@ def percentile_marks(hist: Histogram, reach: float) -> list[Mark]:
     """
     labels: dict[int, str] = {}
     for p in MARKED_PERCENTILES if hist.total else ():
-        slot = hist.percentile(p).high.bit_length() - 2
+        slot = int(hist.edges.searchsorted(hist.percentile(p)[0]))
         labels[slot] = f"{labels[slot]} p{p}" if slot in labels else f"p{p}"
     marks: list[Mark] = []
     for slot, label in labels.items():

@@ -26,6 +26,9 @@ use crate::{
 /// In front of the map's name, the variable that tells the type of its events.
 const EVENT_PREFIX: &str = "__rtrace_event_";
 
+/// Behind the map's name, the type that the dialect gives to the counts of a histogram.
+const HISTOGRAM_SUFFIX: &[u8] = b"__histogram_t";
+
 /// Deeper, or with more parts, a type is corrupt: it contains itself.
 const MAX_DEPTH: usize = 64;
 const MAX_PARTS: usize = 1 << 20;
@@ -63,6 +66,25 @@ impl MapTypes {
     pub(crate) fn event_layout(&self) -> Option<Layout> {
         let btf = self.btf.as_deref().filter(|_| self.event != 0)?;
         Layout::of_type(btf, self.event).ok()
+    }
+
+    /// Whether the dialect declared the map as a histogram: counts by slot.
+    pub(crate) fn is_histogram(&self) -> bool {
+        let Some(btf) = self.btf.as_deref() else { return false };
+        let mut id = self.value;
+        // As many names as a type can have on the way, so that a loop in corrupt BTF ends.
+        for _ in 0..MAX_DEPTH {
+            match btf.get(id) {
+                Ok(found) if found.kind() == kind::TYPEDEF => {
+                    if btf.string(found.name_offset).ends_with(HISTOGRAM_SUFFIX) {
+                        return true;
+                    }
+                    id = found.size_or_type;
+                }
+                _ => return false,
+            }
+        }
+        false
     }
 
     /// Return the descriptions for Python: a dict of `key`, `value` and `event`.

@@ -210,6 +210,38 @@ class TableBase(HistogramTable, MutableMapping):  # type: ignore[type-arg]  # ke
         """Return a leaf as text: numbers in hexadecimal, members in braces."""
         return " ".join(ctypes_types.words(ctypes_types.make(self.Leaf, leaf))).encode()
 
+    # What displays ask.
+
+    @property
+    def name(self) -> str:
+        """Name of the map."""
+        return self._map.name
+
+    @property
+    def is_histogram(self) -> bool:
+        """Whether the program declares it by ``BPF_HISTOGRAM``."""
+        return self._map.name in self.bpf.histograms
+
+    @property
+    def counts_powers(self) -> bool:
+        """Whether its slots, if it is a histogram, are powers of two, as far as the source tells."""
+        return self.bpf.counts_powers
+
+    @property
+    def key_fields(self) -> list[str]:
+        """Names of the key's members; none if it is no struct."""
+        return _members(self.Key)
+
+    @property
+    def leaf_fields(self) -> list[str]:
+        """Names of the leaf's members; none if it is no struct."""
+        return _members(self.Leaf)
+
+    def _repr_html_(self) -> str:
+        from rtrace.bcc.tables.html import table_html  # noqa: PLC0415  # only notebooks need it
+
+        return table_html(self)
+
     def __hash__(self) -> int:
         """Hash by identity, as mappings that change do not have to."""
         return id(self)
@@ -221,3 +253,7 @@ class TableBase(HistogramTable, MutableMapping):  # type: ignore[type-arg]  # ke
     def __repr__(self) -> str:
         """Return the class and the name."""
         return f"<{type(self).__name__} {self._map.name} max_entries={self.max_entries}>"
+
+
+def _members(kind: Any) -> list[str]:
+    return [field[0] for field in kind._fields_] if issubclass(kind, (ct.Structure, ct.Union)) else []

@@ -53,6 +53,16 @@ class EventTable(TableBase):
         return ctypes_types.build(self._description)
 
     @property
+    def is_open(self) -> bool:
+        """Whether somebody reads it: ``read`` or a callback has been asked for."""
+        return self._reader is not None
+
+    def _repr_html_(self) -> str:
+        from rtrace.bcc.tables.html import events_html  # noqa: PLC0415  # only notebooks need it
+
+        return events_html(self)
+
+    @property
     def lost(self) -> int:
         """Events lost so far because the buffer was full, for a reader that opened it."""
         if self._reader is None:

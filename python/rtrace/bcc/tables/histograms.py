@@ -82,7 +82,7 @@ class HistogramTable:
         The parameters are those of :meth:`print_log2_hist`; :func:`rtrace.bcc.table.get_json_hist` describes the
         dict.
         """
-        for bucket, counts in self._sections(bucket_fn, bucket_sort_fn):
+        for bucket, counts in self.sections(bucket_fn, bucket_sort_fn):
             section = None
             if bucket is not _WHOLE:
                 section = (section_header, section_print_fn(bucket) if section_print_fn else bucket)
@@ -98,7 +98,7 @@ class HistogramTable:
         strip_leading_zero: bool | None,  # noqa: FBT001
         bucket_sort_fn: Callable[[list[Any]], list[Any]] | None,
     ) -> None:
-        for bucket, counts in self._sections(bucket_fn, bucket_sort_fn):
+        for bucket, counts in self.sections(bucket_fn, bucket_sort_fn):
             if bucket is not _WHOLE:
                 shown = section_print_fn(bucket) if section_print_fn else repr(bucket)
                 print(f"\n{section_header} = {shown}")  # noqa: T201
@@ -106,10 +106,15 @@ class HistogramTable:
             if text:
                 print(text)  # noqa: T201
 
-    def _sections(
-        self, bucket_fn: Callable[[Any], Any] | None, bucket_sort_fn: Callable[[list[Any]], list[Any]] | None
+    def sections(
+        self,
+        bucket_fn: Callable[[Any], Any] | None = None,
+        bucket_sort_fn: Callable[[list[Any]], list[Any]] | None = None,
     ) -> list[tuple[Any, list[int]]]:
-        """Return the counts by slot of each bucket, in the order to print."""
+        """Return the counts by slot of each bucket, in the order to print.
+
+        The parameters are those of :meth:`print_log2_hist`; a histogram whose keys are slots is one bucket of no name.
+        """
         if not issubclass(self.Key, ct.Structure):
             counts: list[int] = []
             for key, leaf in self.items():

@@ -137,8 +137,10 @@
 /* Tries are never allocated in advance. */
 #define __rtrace_table_lpm_trie(K, V, name, size, flags) __rtrace_keyed_map(name, 11, K, V, size, (flags) | 1, 0)
 #define __rtrace_is_int(K) __builtin_types_compatible_p(__typeof__(K), int)
+/* The name of the value's type tells whoever looks at the object that these are counts by slot. */
 #define __rtrace_table_histogram(K, V, name, size, flags) \
-	__rtrace_keyed_map(name, __rtrace_is_int(K) ? 2 : 1, K, V, size, flags, __rtrace_is_int(K))
+	typedef __typeof__(V) name##__histogram_t; \
+	__rtrace_keyed_map(name, __rtrace_is_int(K) ? 2 : 1, K, name##__histogram_t, size, flags, __rtrace_is_int(K))
 #define __rtrace_table_prog(K, V, name, size, flags) BPF_PROG_ARRAY(name, size)
 #define __rtrace_table_perf_output(K, V, name, size, flags) BPF_PERF_OUTPUT(name)
 #define __rtrace_table_perf_array(K, V, name, size, flags) BPF_PERF_ARRAY(name, size)

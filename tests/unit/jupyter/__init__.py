@@ -1,0 +1,1 @@
+"""Tests of what rtrace brings into notebooks."""
