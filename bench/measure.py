@@ -63,6 +63,8 @@ class Running:
     pid: int
     ready_ms: float
     peak_mb: float
+    said: int
+    """The number that it said with the marker, 0 without one."""
     end: dict[str, float]
     """Filled when it has ended: peak memory and CPU time over its whole life."""
 
@@ -96,7 +98,7 @@ def launch(peer: Peer, namespace: str) -> Iterator[Running]:
             message = f"{peer.name}: {process.stderr.read().strip()}"
             raise BenchError(message)
         said = json.loads(line)
-        running = Running(said["pid"], said["ready_ns"] / 1e6, said["peak_kb"] / 1024, {})
+        running = Running(said["pid"], said["ready_ns"] / 1e6, said["peak_kb"] / 1024, said["said"], {})
         try:
             yield running
         finally:
