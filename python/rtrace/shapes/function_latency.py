@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import time
 import warnings
-from datetime import UTC, datetime
 
 from rtrace.errors import LostEventsWarning
 from rtrace.shapes import mechanisms, targets
@@ -64,7 +63,7 @@ class FunctionLatency(RecordOwner):
         self.mechanism = self._session.mechanism
         self.boundary = self._session.boundary
         self._warned = 0
-        self._attached = (time.monotonic(), datetime.now(UTC))
+        self._attached = (time.monotonic(), time.time())
         self._baseline: Histogram | None = None
 
     def snapshot(self, *, clear: bool = False) -> Histogram:
@@ -134,7 +133,9 @@ class FunctionLatency(RecordOwner):
         return session.ring
 
     def _read(self) -> Histogram:
-        from rtrace.histogram import Histogram  # noqa: PLC0415  # numpy is needed only from here on
+        from datetime import UTC, datetime  # noqa: PLC0415  # not needed to attach
+
+        from rtrace.histogram import Histogram  # noqa: PLC0415  # the same
 
         session, options = self._live(), self._options
         (counts, sum_ns), groups = session.histograms(options.by)
@@ -153,7 +154,7 @@ class FunctionLatency(RecordOwner):
             boundary=self.boundary,
             host=os.uname().nodename,
             kernel=os.uname().release,
-            started=self._attached[1],
+            started=datetime.fromtimestamp(self._attached[1], UTC),
             duration=now - self._attached[0],
             losses=session.losses(),
             nested=session.observed()["nested"],

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from rtrace import _rtrace
 from rtrace.errors import LostEventsWarning
 from rtrace.shapes.awaiting import Batches, RecordOwner
+from rtrace.shapes.session import sums
 
 TYPE_CHECKING = False  # saves the import of typing
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ class Recording(RecordOwner):
 
     def losses(self) -> dict[str, int]:
         """Return how many records are missing so far, by cause; what did not occur is left out."""
-        lost = self._sums("LOSSES") | self._ring.losses()
+        lost = sums(self._live(), "LOSSES") | self._ring.losses()
         if not self._options:
             # Hits that the kernel did not run the program for: anybody's, so they count only if all were wanted.
             loaded = self._live()
@@ -138,12 +139,7 @@ class Recording(RecordOwner):
 
     def observed(self) -> dict[str, int]:
         """Return what was seen beside the records: how many hits in all, how many of them the filters left out."""
-        return self._sums("OBSERVED")
-
-    def _sums(self, name: str) -> dict[str, int]:
-        """Add a map's counters up over the CPUs."""
-        _, values = self._live().map(name).snapshot()
-        return {field: int(values[field].sum()) for field in values.dtype.names or ()}
+        return sums(self._live(), "OBSERVED")
 
     def record(self, duration: float) -> Trace:
         """Record for `duration` seconds, detach, and return everything as one trace."""

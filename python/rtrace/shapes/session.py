@@ -6,11 +6,10 @@ from rtrace import _rtrace
 
 TYPE_CHECKING = False  # saves the import of typing
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+    from typing import Any
 
     # Calls per slot, and the sum of their latencies in nanoseconds.
-    Counted = tuple[NDArray[np.uint64], int]
+    Counted = tuple[list[int], int]
 
 # Which end of the function a program stands at, where the kernel may leave out a run of it.
 SIDES = {
@@ -48,15 +47,16 @@ class Session:
     def histograms(self, by: str | None) -> tuple[Counted, dict[int | str, Counted]]:
         """Read all histograms: the whole, and the parts when calls are split."""
         if by is None:
-            _, values = self.object.map("HISTOGRAM").snapshot()
-            return counted(values[0]), {}
-        keys, values = self.object.map("GROUPS").snapshot()
-        parts = {group_name(by, bytes(key)): counted(row) for key, row in zip(keys.tolist(), values, strict=True)}
-        return counted(values), parts
+            return counted(sums(self.object, "HISTOGRAM")), {}
+        from rtrace.histogram_check import add_up  # noqa: PLC0415  # not needed to attach
+
+        parts = {group_name(by, key): counted(found) for key, found in self.object.map("GROUPS").sums()}
+        counts = add_up(counts for counts, _ in parts.values())
+        return (counts, sum(total for _, total in parts.values())), parts
 
     def losses(self) -> dict[str, int]:
         """Return what was lost, by cause; causes that did not occur are left out."""
-        lost = self._sums("LOSSES")
+        lost = sums(self.object, "LOSSES")
         if not self.filtered:
             # The kernel's own counts know nothing of filters; with one, only what the programs saw themselves counts.
             entered, returned = self._missed("entry"), self._missed("return")
@@ -69,11 +69,7 @@ class Session:
 
     def observed(self) -> dict[str, int]:
         """Return how many calls were nested in others, and how many were left out on purpose."""
-        return self._sums("OBSERVED")
-
-    def _sums(self, name: str) -> dict[str, int]:
-        _, values = self.object.map(name).snapshot()
-        return {field: int(values[field].sum()) for field in values.dtype.names or ()}
+        return sums(self.object, "OBSERVED")
 
     def _missed(self, side: str) -> int:
         """Return how often the kernel did not run our program for that side of the function."""
@@ -91,15 +87,15 @@ class Session:
         self.object.close()
 
 
-def sum_counts(values: NDArray[np.void]) -> NDArray[np.uint64]:
-    """Add the slots of every row and CPU."""
-    counts: NDArray[np.uint64] = values["counts"].reshape(-1, values["counts"].shape[-1]).sum(axis=0)
-    return counts
+def sums(loaded: _rtrace.Object, name: str) -> dict[str, Any]:
+    """Return the one entry of a map with all CPUs added up."""
+    ((_, found),) = loaded.map(name).sums()
+    return found
 
 
-def counted(row: NDArray[np.void]) -> Counted:
-    """Add one histogram's parts of every CPU."""
-    return sum_counts(row), int(row["sum_ns"].sum())
+def counted(found: dict[str, Any]) -> Counted:
+    """Return the parts of one histogram."""
+    return found["counts"], found["sum_ns"]
 
 
 def group_name(by: str, key: bytes) -> int | str:
