@@ -6,14 +6,17 @@ import dataclasses
 import shutil
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bench import headers, peers
 from bench.measure import Table, check_attached, in_turn, launch, tracefs
 from bench.startup import NATIVE_HEADERS
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 NATIVE_ROUNDS = 9
-# Emulated, bcc takes a minute for one start.
-GUEST_ROUNDS = 2
+GUEST_ROUNDS = 3
 # In the words of peers/bpf_start.py, and in those of the table.
 PROGRAMS = {
     "one_line": "one line",
@@ -22,23 +25,27 @@ PROGRAMS = {
     "sock": "net/sock.h",
     "vfsreadlat": "vfsreadlat.c",
 }
-WAYS = ("rtrace cold", "rtrace cached", "rtrace cold (bcc's Python)", "rtrace cached (bcc's Python)", "bcc")
+WAYS = ("rtrace cold", "rtrace cached", "bcc")
+ELSEWHERE = ("rtrace cold (bcc's Python)", "rtrace cached (bcc's Python)")
 
 
 def native() -> Table:
     """Start on this machine, where vfsreadlat.c is attached to tracepoints."""
-    return run(headers.fetch(NATIVE_HEADERS), "tracepoint", NATIVE_ROUNDS)
+    return run(headers.fetch(NATIVE_HEADERS), "tracepoint", (*ELSEWHERE, *WAYS), NATIVE_ROUNDS)
 
 
 def guest(tree: Path) -> Table:
     """Start where there are kprobes; called inside the guest."""
-    return run(tree, "kprobe", GUEST_ROUNDS)
+    # Emulated, one start of bcc takes up to a minute.
+    return run(tree, "kprobe", WAYS, GUEST_ROUNDS, keep=lambda name: not name.startswith("bcc"))
 
 
-def run(tree: Path, mechanism: str, rounds: int) -> Table:
+def run(
+    tree: Path, mechanism: str, ways: tuple[str, ...], rounds: int, *, keep: Callable[[str], bool] | None = None
+) -> Table:
     """Start each in turn; the first round fills the caches, rtrace's own for programs among them."""
     contestants = [
-        peers.bpf_start(way, program, words, mechanism, tree) for program, words in PROGRAMS.items() for way in WAYS
+        peers.bpf_start(way, program, words, mechanism, tree) for program, words in PROGRAMS.items() for way in ways
     ]
     with tracefs() as namespace, tempfile.TemporaryDirectory() as folder:
 
@@ -57,4 +64,4 @@ def run(tree: Path, mechanism: str, rounds: int) -> Table:
                 "peak_mb_with_children": running.end["peak_mb"],
             }
 
-        return in_turn(contestants, rounds, measure, warm_up=True)
+        return in_turn(contestants, rounds, measure, warm_up=True, keep=keep)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 SIZES = {10_000: 50, 100_000: 5, 1_000_000: 1}
 # One more than count.
 ROUNDS = 3
-TURNS = 4
+TURNS = 3
 MAPS = {"small": "u32 -> u64", "large": "16 -> 24 bytes"}
 
 

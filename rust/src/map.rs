@@ -215,9 +215,10 @@ impl Map {
         let build = || -> PyResult<Bound<'py, PyDict>> {
             let keys = array::elements(&keys, &self.facts.key)?;
             // Those of several CPUs are lists in a list.
-            let values = match self.shape.per_cpu {
-                true => values.call_method0("tolist")?,
-                false => array::elements(&values, &self.facts.value)?,
+            let values = if self.shape.per_cpu {
+                values.call_method0("tolist")?
+            } else {
+                array::elements(&values, &self.facts.value)?
             };
             Ok(py.get_type::<PyDict>().call1((array::zip(py, vec![keys, values])?,))?.cast_into()?)
         };
