@@ -63,6 +63,14 @@ def test_importing_rtrace_stays_cheap(module: str) -> None:
     assert shown.stdout.strip() == "False"
 
 
+@pytest.mark.parametrize("module", ["typing", "dataclasses", "pathlib", "logging", "inspect", "numpy", "argparse"])
+def test_importing_bcc_stays_cheap(module: str) -> None:
+    """Scripts for bcc are measured against bcc."""
+    code = f"import sys; sys.path[:0] = ['python']; from rtrace import BPF; print({module!r} in sys.modules)"
+    shown = subprocess.run([sys.executable, "-S", "-E", "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == "False"
+
+
 def test_a_histogram_is_printed_without_numpy() -> None:
     """Importing numpy takes longer than all the rest, and twice the memory."""
     code = (
