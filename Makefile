@@ -94,6 +94,12 @@ fuzz: $(INSTALLED)  ## run every fuzz target for SECONDS=60
 ebpf: $(INSTALLED)  ## rebuild the eBPF objects in ebpf/prebuilt
 	$(BIN)/python ebpf/build.py
 
+.PHONY: objects
+objects: build  ## recompile the C programs in tests/data/objects, in a guest
+	@sh ci/apt.sh ci/test-packages.txt
+	@sh ci/apt.sh tests/vm/apt-packages.txt
+	$(BIN)/python -m tests.vm.objects
+
 .PHONY: wheel
 wheel: $(INSTALLED)  ## build a wheel into dist/
 	$(BIN)/maturin build --release --quiet --out dist

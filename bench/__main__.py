@@ -9,20 +9,22 @@ import sys
 
 from tests.vm.errors import HarnessError
 
-from bench import flood, guest, import_time, maps, memory, per_event, plots, report, ring, startup
+from bench import bpf_start, callbacks, flood, guest, import_time, maps, memory, per_event, plots, report, ring, startup
 from bench.measure import CHECKOUT, BenchError, build_programs
 from bench.result import Result, load_all
 
 NATIVE = {
     "import_time": import_time.native,
     "startup_native": startup.native,
+    "bpf_native": bpf_start.native,
     "per_event_native": per_event.native,
     "ring_native": ring.native,
     "flood_native": flood.native,
     "maps_native": maps.native,
+    "callbacks_native": callbacks.native,
     "memory_native": memory.native,
 }
-GUEST = {"startup_vm": "startup", "per_event_vm": "per_event"}
+GUEST = {"startup_vm": "startup", "bpf_vm": "bpf", "per_event_vm": "per_event"}
 
 
 def main(arguments: list[str]) -> int:

@@ -40,9 +40,17 @@ def goals_of(result: Result) -> list[Goal]:
     """Return the goals that a bench decides."""
     if result.bench.startswith("startup"):
         return list(startup(result.table))
+    if result.bench.startswith("bpf"):
+        return list(bpf_start(result.table))
     if result.bench.startswith("per_event"):
         return list(per_event(result.table))
-    named = {"import_time": import_time, "ring_native": ring, "flood_native": flood, "maps_native": maps}
+    named = {
+        "import_time": import_time,
+        "ring_native": ring,
+        "flood_native": flood,
+        "maps_native": maps,
+        "callbacks_native": callbacks,
+    }
     if result.bench in named:
         return list(named[result.bench](result.table))
     if result.bench == "memory_native":
@@ -62,6 +70,22 @@ def startup(table: Table) -> Iterator[Goal]:
             yield Goal(f"memory of {name} over {rival}", ratio(table, name, rival, "peak_mb"), 1 / 4)
             whole = ratio(table, name, rival, "peak_mb_whole_run")
             yield Goal(f"memory of {name} to the end, histogram shown, over {rival}", whole, 1 / 4)
+
+
+def bpf_start(table: Table) -> Iterator[Goal]:
+    """Compare making the same BPF object with bcc: compiled for the first time, and from the cache."""
+    shares = {"rtrace cold": (1 / 5, 1 / 2), "rtrace cached": (1 / 50, 1 / 6)}
+    for name in table:
+        way, _, words = name.partition(", ")
+        if way not in shares:
+            continue
+        bcc = f"bcc, {words}"
+        constructor, start = shares[way]
+        yield Goal(f"`BPF()` of {name} over {bcc}", ratio(table, name, bcc, "constructor_ms"), constructor)
+        yield Goal(f"start of {name} over {bcc}", ratio(table, name, bcc, "attached_ms"), start)
+        yield Goal(f"memory of {name} over {bcc}", ratio(table, name, bcc, "peak_mb"), 1 / 4)
+        whole = ratio(table, name, bcc, "peak_mb_with_children")
+        yield Goal(f"memory of {name} with its compiler over {bcc}", whole, 1)
 
 
 def per_event(table: Table) -> Iterator[Goal]:
@@ -103,6 +127,16 @@ def maps(table: Table) -> Iterator[Goal]:
         for metric in ("snapshot_ms", "drain_ms", "clear_ms"):
             yield Goal(f"{metric.removesuffix('_ms')} of {of} over C", ratio(table, name, f"C {of}", metric), 1.2)
         yield Goal(f"to_dict of {of} over bcc's items()", ratio(table, name, f"bcc {of}", "to_dict_ms"), 1 / 8)
+
+
+def callbacks(table: Table) -> Iterator[Goal]:
+    """Compare with bcc's callbacks that do the same; an array of all events has their fields too."""
+    for name in table:
+        tool, words, whose = name.split(", ")
+        if tool == "rtrace":
+            rival = f"bcc, {'three fields' if words == 'read()' else words}, {whose}"
+            measured = ratio(table, name, rival, "cpu_ns_per_event")
+            yield Goal(f"CPU time per event of {name} over {rival}", measured, 1 / 3)
 
 
 def memory(table: Table) -> Iterator[Goal]:

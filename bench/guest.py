@@ -11,11 +11,11 @@ from pathlib import Path
 from tests.vm.guest import Settings, run_guest
 from tests.vm.kernels import load_specs
 
-from bench import headers, per_event, startup
+from bench import bpf_start, headers, per_event, startup
 from bench.measure import BenchError
 from bench.result import Result
 
-BENCHES = {"startup": startup.guest, "per_event": per_event.guest}
+BENCHES = {"startup": startup.guest, "bpf": bpf_start.guest, "per_event": per_event.guest}
 OUTPUT = "result.json"
 # Emulated, clang and LLVM take their time, and bcc needs memory.
 SETTINGS = Settings(timeout=2400.0, memory="2G")

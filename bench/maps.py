@@ -12,11 +12,11 @@ from bench.startup import NATIVE_HEADERS
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-SIZES = (10_000, 100_000, 1_000_000)
-# Small ones are over so quickly that more rounds cost nothing.
+# Entries -> times that make one sample: long enough for a CPU clock that may tick in milliseconds.
+SIZES = {10_000: 50, 100_000: 5, 1_000_000: 1}
 # One more than count.
-ROUNDS = {10_000: 11, 100_000: 6, 1_000_000: 4}
-TURNS = 2
+ROUNDS = 3
+TURNS = 3
 MAPS = {"small": "u32 -> u64", "large": "16 -> 24 bytes"}
 
 
@@ -30,12 +30,13 @@ def native() -> Table:
         def peer(name: str, command: list[str]) -> Callable[[], list[dict[str, float]]]:
             return lambda: [in_ms(one) for one in rounds_of(name, in_namespace(namespace, command), bcc)]
 
-        for (table, words), entries in itertools.product(MAPS.items(), SIZES):
+        for (table, words), (entries, times) in itertools.product(MAPS.items(), SIZES.items()):
             of = f"{words}, {entries:,}"
-            what = [table, str(entries), str(ROUNDS[entries])]
+            what = [table, str(entries), str(ROUNDS), str(times)]
             runs[f"C {of}"] = peer("C", [str(PROGRAMS / "maps"), path, *what])
             runs[f"rtrace {of}"] = peer("rtrace", [peers.PYTHON, "-m", "bench.peers.rtrace_maps", path, *what])
-            bcc_what = [table, str(entries), "2"]
+            # Ten times slower, and its samples so much longer.
+            bcc_what = [table, str(entries), "2", str(max(times // 10, 1))]
             runs[f"bcc {of}"] = peer("bcc", [peers.SYSTEM_PYTHON, str(peers.FOLDER / "bcc_maps.py"), *bcc_what])
         return in_turn_rounds(runs, TURNS, keep=lambda name: not name.startswith("bcc"))
 

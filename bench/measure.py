@@ -63,6 +63,8 @@ class Running:
     pid: int
     ready_ms: float
     peak_mb: float
+    said: int
+    """The number that it said with the marker, 0 without one."""
     end: dict[str, float]
     """Filled when it has ended: peak memory and CPU time over its whole life."""
 
@@ -96,7 +98,7 @@ def launch(peer: Peer, namespace: str) -> Iterator[Running]:
             message = f"{peer.name}: {process.stderr.read().strip()}"
             raise BenchError(message)
         said = json.loads(line)
-        running = Running(said["pid"], said["ready_ns"] / 1e6, said["peak_kb"] / 1024, {})
+        running = Running(said["pid"], said["ready_ns"] / 1e6, said["peak_kb"] / 1024, said["said"], {})
         try:
             yield running
         finally:
@@ -155,15 +157,25 @@ def check_attached(peer: Peer, running: Running) -> None:
         raise BenchError(message)
 
 
-def in_turn(peers: list[Peer], rounds: int, measure: Callable[[Peer], Mapping[str, float]], *, warm_up: bool) -> Table:
+def in_turn(
+    peers: list[Peer],
+    rounds: int,
+    measure: Callable[[Peer], Mapping[str, float]],
+    *,
+    warm_up: bool,
+    keep: Callable[[str], bool] | None = None,
+) -> Table:
     """Measure every peer once per round, A B C A B C, so that what disturbs the machine disturbs all.
 
-    A peer that fails is told on stderr and left out from then on: no number is better than a wrong one.
+    `keep` says which are run in every round; the others, because they take long, in the first that counts only. A
+    peer that fails is told on stderr and left out from then on: no number is better than a wrong one.
     """
     table: Table = {peer.name: {} for peer in peers}
     alive = list(peers)
     for turn in range(-1 if warm_up else 0, rounds):
         for peer in list(alive):
+            if turn > 0 and keep is not None and not keep(peer.name):
+                continue
             try:
                 numbers = measure(peer)
             except BenchError as error:

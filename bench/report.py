@@ -19,6 +19,12 @@ COLUMNS = {
         "peak_mb_whole_run": "peak of the whole run, MiB",
         "cpu_ms_whole_run": "CPU time of the whole run, ms",
     },
+    "bpf": {
+        "constructor_ms": "`BPF()`, ms",
+        "attached_ms": "start to attached, ms",
+        "peak_mb": "peak memory of the process, MiB",
+        "peak_mb_with_children": "of it or its compiler, MiB",
+    },
     "per_event": {
         "pair_ns": "programs of a pair, ns",
         "read_ns": "read of 1 byte, ns",
@@ -34,10 +40,15 @@ COLUMNS = {
         "cpu_percent": "CPU of the reader, %",
     },
     "maps": {"snapshot_ms": "snapshot", "drain_ms": "drain", "clear_ms": "clear", "to_dict_ms": "to_dict"},
+    "callbacks": {"cpu_ns_per_event": "CPU time of an event, ns"},
     "memory": {"rss_mb": "resident memory, MiB", "delivered": "delivered", "lost": "lost, and counted"},
 }
 NOTES = {
     "startup": "Median (minimum; quartiles). The last columns are ratios of medians: peer over the one named.",
+    "bpf": """\
+Median (minimum; quartiles). The same script with `from rtrace import BPF` and with `from bcc import BPF`. *Cold*: with
+an empty cache, so clang runs, as a child process; *cached*: compiled by an earlier process. bcc compiles every time,
+inside the process, and needs the kernel's headers (here, where there are none, those of another kernel).""",
     "per_event": """\
 Median (minimum; quartiles). *Programs of a pair*: the kernel's own run_time_ns / run_cnt (BPF statistics), entry plus
 return, with only reads under way; it contains the cost of looking at the clock twice per program, which the row `none`
@@ -54,8 +65,13 @@ Median (minimum; quartiles). getppid in a tight loop on one CPU for 10 s, every 
 Delivered and lost make up what was made, exactly, or the bench fails (of bpftrace nobody promises it). Who costs the
 traced loop less has more events to deliver.""",
     "maps": """\
-CPU time in ms, median (minimum; quartiles), of full hash maps. C: loops over BPF_MAP_LOOKUP_BATCH and
-BPF_MAP_LOOKUP_AND_DELETE_BATCH into arrays of the right size. bcc: a dict of items().""",
+CPU time in ms, median (minimum; quartiles), of full hash maps; of small ones each sample is the mean of many times. C:
+loops over BPF_MAP_LOOKUP_BATCH and BPF_MAP_LOOKUP_AND_DELETE_BATCH into arrays of the right size. bcc: a dict of
+items().""",
+    "callbacks": """\
+Median (minimum; quartiles). A perf buffer with 300,000 events of 32 bytes, from the poll until all callbacks have run,
+the same script for both. *Three fields*: `event = b["events"].event(data)`, two numbers and a text of it read.
+*read()*: rtrace's one array of all events.""",
     "memory": """\
 Median (minimum; quartiles) of a sample per second. 100,000 events per second with max_bytes of 32 MiB and
 when_full="drop_oldest"; the reader reads for ten seconds, stalls for ten, and so on.""",

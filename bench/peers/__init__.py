@@ -14,6 +14,9 @@ FOLDER = Path(__file__).parent
 SYSTEM_PYTHON = "/usr/bin/python3"
 PYTHON = str(Path(sys.prefix) / "bin" / "python")
 RTRACE = str(Path(sys.prefix) / "bin" / "rtrace")
+# Where another interpreter finds bcc, which is all Python, and rtrace, whose module is made for all from 3.11 on.
+BCC_PACKAGES = "/usr/lib/python3/dist-packages"
+PACKAGES = str(Path(rtrace_package.__file__).parents[1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +57,10 @@ def rtrace(mechanism: str) -> Peer:
 def rtrace_elsewhere(mechanism: str) -> Peer:
     """Give the same under bcc's interpreter, to compare the two without their interpreters.
 
-    It may lack numpy, which matters in the end only: rtrace imports it when a histogram is read.
+    It may lack numpy: a histogram is counted and printed without.
     """
     command = [SYSTEM_PYTHON, str(FOLDER / "rtrace_readlat.py"), mechanism]
-    folder = str(Path(rtrace_package.__file__).parents[1])
-    return Peer(f"rtrace {mechanism} (bcc's Python)", command, environment={"PYTHONPATH": folder})
+    return Peer(f"rtrace {mechanism} (bcc's Python)", command, environment={"PYTHONPATH": PACKAGES})
 
 
 def rtrace_cli() -> Peer:
@@ -70,6 +72,18 @@ def bcc(mechanism: str, headers: Path) -> Peer:
     """Give bcc, with the folder of kernel headers that it compiles against."""
     command = [SYSTEM_PYTHON, str(FOLDER / "bcc_readlat.py"), mechanism]
     return Peer(f"bcc {mechanism}", command, environment={"BCC_KERNEL_SOURCE": str(headers)}, needs_tracefs=True)
+
+
+def bpf_start(way: str, program: str, words: str, mechanism: str, headers: Path) -> Peer:
+    """Give the script that makes a BPF object: with bcc, or with rtrace under its own interpreter or under bcc's."""
+    tool = way.partition(" ")[0]
+    ours = tool == "rtrace" and "(bcc's Python)" not in way
+    command = [PYTHON if ours else SYSTEM_PYTHON, str(FOLDER / "bpf_start.py"), tool, program, mechanism]
+    needed = {"BCC_KERNEL_SOURCE": str(headers)} if tool == "bcc" else {}
+    if tool == "rtrace" and not ours:
+        needed["PYTHONPATH"] = PACKAGES
+    programs = 2 if program == "vfsreadlat" else 1
+    return Peer(f"{way}, {words}", command, programs=programs, environment=needed, needs_tracefs=tool == "bcc")
 
 
 def bpftrace(mechanism: str) -> Peer:

@@ -1,4 +1,4 @@
-"""Read a full hash map with bcc: ``bcc_maps.py MAP ENTRIES ROUNDS``, for Debian's python3-bpfcc."""
+"""Read a full hash map with bcc: ``bcc_maps.py MAP ENTRIES ROUNDS TIMES``, for Debian's python3-bpfcc."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ BPF_HASH(large, struct key, struct value, ENTRIES);
 """
 
 
-def main(name: str, entries: int, rounds: int) -> None:
-    """Fill it, then make a dict of its items."""
+def main(name: str, entries: int, rounds: int, times: int) -> None:
+    """Fill it, then make a dict of its items, so many times per round."""
     table = BPF(text=TABLES.replace("ENTRIES", str(entries)))[name]
     keys, values = (table.Key * entries)(), (table.Leaf * entries)()
     for number in range(entries):
@@ -37,13 +37,14 @@ def main(name: str, entries: int, rounds: int) -> None:
     for _ in range(rounds):
         table.items_update_batch(keys, values)
         began = time.process_time_ns()
-        if name == "small":
-            found = {key.value: value.value for key, value in table.items()}
-        else:
-            found = {(key.low, key.high): (value.count, value.sum, value.last) for key, value in table.items()}
+        for _ in range(times):
+            if name == "small":
+                found = {key.value: value.value for key, value in table.items()}
+            else:
+                found = {(key.low, key.high): (value.count, value.sum, value.last) for key, value in table.items()}
         took = time.process_time_ns() - began
         assert len(found) == entries  # noqa: S101
-        print(json.dumps({"to_dict_ns": took}), flush=True)
+        print(json.dumps({"to_dict_ns": took / times}), flush=True)
 
 
-main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
+main(sys.argv[1], *map(int, sys.argv[2:]))

@@ -16,10 +16,8 @@ from itertools import accumulate
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, TextIO
 
-import numpy as np
-
 from rtrace import histogram_check as check
-from rtrace import histogram_file, histogram_merge
+from rtrace import histogram_merge
 from rtrace.display import histogram_text
 
 if TYPE_CHECKING:
@@ -27,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
+    import numpy as np
     import pandas as pd  # type: ignore[import-untyped, import-not-found, unused-ignore]
     from matplotlib.axes import Axes  # type: ignore[import-not-found, unused-ignore]
     from numpy.typing import ArrayLike, NDArray
@@ -93,6 +92,8 @@ class Histogram:
     ----------
     counts : numpy.ndarray, shape (64,), dtype uint64
         Calls per bucket; read-only.
+    numbers : tuple of 64 int
+        The same as Python's own integers. To have the counts in this form, or printed, no numpy is imported.
     groups, losses, observed, options : Mapping
         Read-only; empty when there is nothing.
 
@@ -118,6 +119,7 @@ class Histogram:
              8 -> 15         : 3        |********************                    |
     """
 
+    # The slot stays empty until it is asked for, see `__getattr__`.
     counts: NDArray[np.uint64]
     sum_ns: int
     unit: Unit
@@ -135,6 +137,7 @@ class Histogram:
     by: str | None
     groups: Mapping[Any, Histogram]
     options: Mapping[str, Any]
+    numbers: tuple[int, ...] = dataclasses.field(init=False)
 
     def __init__(  # noqa: PLR0913  # keyword-only facts
         self,
@@ -162,7 +165,7 @@ class Histogram:
             started=started, duration=duration, options=options,
         )  # fmt: skip
         own = {
-            "counts": check.counts(counts),
+            "numbers": check.counts(counts),
             "sum_ns": check.count("sum_ns", sum_ns),
             "losses": check.causes(losses),
             "observed": check.causes(observed),
@@ -175,9 +178,26 @@ class Histogram:
         if groups or by is not None:
             object.__setattr__(self, "groups", check.groups(self, groups or {}, facts))
 
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> NDArray[np.uint64]:
+            """Make the array of counts when it is first asked for: importing numpy takes more than all the rest."""
+            if name != "counts":
+                message = f"{type(self).__name__!r} object has no attribute {name!r}"
+                raise AttributeError(message)
+            import numpy as np  # noqa: PLC0415  # see above
+
+            counts = np.array(self.numbers, np.uint64)
+            counts.flags.writeable = False
+            # A view of it, because the owner of an array may make it writeable again.
+            object.__setattr__(self, "counts", counts.view())
+            return self.counts
+
     @property
     def edges(self) -> NDArray[np.float64]:
         """Bounds of the buckets in `unit`: shape (65,), float64; bucket i is [edges[i], edges[i+1])."""
+        import numpy as np  # noqa: PLC0415  # not needed to count and print
+
         # float64 as from numpy.histogram: the last edge, 2**64, is exact there and does not fit uint64.
         edges = np.exp2(np.arange(SLOTS + 1))
         edges[0] = 0
@@ -186,7 +206,7 @@ class Histogram:
     @property
     def total(self) -> int:
         """Number of calls counted."""
-        return sum(self.counts.tolist())
+        return sum(self.numbers)
 
     @property
     def mean(self) -> float:
@@ -220,7 +240,7 @@ class Histogram:
         if not 0 <= p <= 100:  # noqa: PLR2004  # percent
             msg = f"percentile {p}: outside 0..100"
             raise ValueError(msg)
-        cumulative = list(accumulate(self.counts.tolist()))
+        cumulative = list(accumulate(self.numbers))
         if not cumulative[-1]:
             msg = f"percentile of `{self.target}`: no calls were counted"
             raise ValueError(msg)
@@ -262,6 +282,8 @@ class Histogram:
             to the last bucket in use; ``started`` is ISO 8601 in UTC; ``groups`` is a list of ``{"key", "sum_ns",
             "buckets"}``; ``total``, ``mean`` (None when empty) and ``lost`` are there for other readers.
         """
+        from rtrace import histogram_file  # noqa: PLC0415  # imports numpy
+
         return histogram_file.to_dict(self)
 
     @classmethod
@@ -273,6 +295,8 @@ class Histogram:
         TraceFormatError
             If it is something else, or of a newer schema.
         """
+        from rtrace import histogram_file  # noqa: PLC0415  # imports numpy
+
         return histogram_file.from_dict(cls, data)
 
     def to_json(self, indent: int | None = None) -> str:
@@ -281,6 +305,8 @@ class Histogram:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the histogram to exactly `path` (by habit ``.npz``), all of it or nothing."""
+        from rtrace import histogram_file  # noqa: PLC0415  # imports numpy
+
         histogram_file.save(self, path)
 
     @classmethod
@@ -294,6 +320,8 @@ class Histogram:
         TraceFormatError
             If the file is truncated, corrupt or something else.
         """
+        from rtrace import histogram_file  # noqa: PLC0415  # imports numpy
+
         return histogram_file.load(cls, path)
 
     def to_pandas(self) -> pd.DataFrame:

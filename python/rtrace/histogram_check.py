@@ -5,16 +5,16 @@ from __future__ import annotations
 import dataclasses
 import math
 import operator
+import sys
 from datetime import UTC, datetime
+from numbers import Integral
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import ArrayLike
 
     from rtrace.histogram import Histogram
 
@@ -47,21 +47,32 @@ def causes(value: Mapping[str, int] | None) -> Mapping[str, int]:
     return MappingProxyType({text("cause", cause): count(cause, number) for cause, number in (value or {}).items()})
 
 
-def counts(value: ArrayLike) -> NDArray[np.uint64]:
-    """Return a read-only copy of 64 counts as uint64."""
-    # Through objects where it is no array: numpy may turn a list that mixes small integers with large ones into floats.
-    array = value if isinstance(value, np.ndarray) else np.array(value, dtype=object)
-    objects = array.flat if array.dtype.kind == "O" else ()
-    if array.dtype.kind not in "iuO" or not all(isinstance(item, (int, np.integer)) for item in objects):
-        _wrong(TypeError, "counts", f"dtype {array.dtype} is not an integer type")
-    if array.shape != (SLOTS,):
-        _wrong(ValueError, "counts", f"shape {array.shape} is not ({SLOTS},)")
-    if array.min() < 0 or array.max() >= 1 << 64:
+def counts(value: ArrayLike) -> tuple[int, ...]:
+    """Return 64 counts as Python's integers."""
+    numbers = _integers(value) if isinstance(value, (list, tuple)) else _elements(value)
+    if len(numbers) != SLOTS:
+        _wrong(ValueError, "counts", f"shape ({len(numbers)},) is not ({SLOTS},)")
+    if min(numbers) < 0 or max(numbers) >= 1 << 64:
         _wrong(ValueError, "counts", "one is outside 0..2**64-1")
-    copy = array.astype(np.uint64)
-    copy.flags.writeable = False
-    # A view of it, because the owner of an array may make it writeable again.
-    return copy.view()
+    return tuple(numbers)
+
+
+def _integers(value: Sequence[Any]) -> list[int]:
+    for item in value:
+        if not isinstance(item, Integral):
+            _wrong(TypeError, "counts", f"{item!r} is not an integer")
+    return [int(item) for item in value]
+
+
+def _elements(value: ArrayLike) -> list[int]:
+    import numpy as np  # noqa: PLC0415  # who has an array has numpy
+
+    array = np.asarray(value)
+    if array.ndim != 1:
+        _wrong(ValueError, "counts", f"shape {array.shape} is not ({SLOTS},)")
+    if array.dtype.kind not in "iuO":
+        _wrong(TypeError, "counts", f"dtype {array.dtype} is not an integer type")
+    return _integers(array.tolist())
 
 
 def count(name: str, value: int) -> int:
@@ -100,7 +111,7 @@ def moment(name: str, value: datetime | None) -> datetime | None:
 
 def setting(name: str, value: Any) -> Any:  # JSON has no type
     """Return the value of an option as a JSON scalar, or as a tuple of such."""
-    if isinstance(value, np.generic):
+    if "numpy" in sys.modules and isinstance(value, sys.modules["numpy"].generic):
         value = value.item()
     if isinstance(value, (list, tuple)):
         return tuple(setting(name, item) for item in value)
@@ -116,24 +127,34 @@ def groups(whole: Histogram, parts: Mapping[Any, Histogram], facts: Mapping[str,
     if whole.by is None:
         _wrong(ValueError, "groups", "given, but `by` does not say by what they are split")
     for key, part in parts.items():
-        if isinstance(key, bool) or not isinstance(key, (int, np.integer, str)):
+        if isinstance(key, bool) or not isinstance(key, (Integral, str)):
             _wrong(TypeError, f"group {key!r}", "a key is an int or a str")
         for name in ("target", "unit"):
             if getattr(part, name) != facts[name]:
                 _wrong(ValueError, f"group {key!r}", f"{name} is {getattr(part, name)!r}, not {facts[name]!r}")
-    # Modulo 2**64 on both sides if it should ever overflow.
-    if not np.array_equal(sum((part.counts for part in parts.values()), np.zeros(SLOTS, np.uint64)), whole.counts):
+    if add_up(part.numbers for part in parts.values()) != list(whole.numbers):
         _wrong(ValueError, "groups", "their counts do not add up to those of the whole")
     if sum(part.sum_ns for part in parts.values()) != whole.sum_ns:
         _wrong(ValueError, "groups", "their sums of latencies do not add up to that of the whole")
     kept = {
         key if isinstance(key, str) else int(key): (part.total, part)
         for key, part in parts.items()
-        if part.sum_ns or part.counts.any()
+        if part.sum_ns or any(part.numbers)
     }
     order = sorted(kept, key=lambda key: (-kept[key][0], isinstance(key, str), key))
     alone = {**facts, "losses": None, "observed": None, "nested": 0, "by": None, "groups": None}
-    return MappingProxyType({key: dataclasses.replace(kept[key][1], **alone) for key in order})
+    ordered: dict[Any, Histogram] = {}
+    for key in order:
+        part = kept[key][1]
+        # The counts as numbers: as an array they would need numpy.
+        told: dict[str, Any] = {**alone, "counts": part.numbers}
+        ordered[key] = dataclasses.replace(part, **told)
+    return MappingProxyType(ordered)
+
+
+def add_up(rows: Iterable[Sequence[int]]) -> list[int]:
+    """Add counts up, slot by slot."""
+    return [sum(column) for column in zip([0] * SLOTS, *rows, strict=True)]
 
 
 def _wrong(kind: type[Exception], name: str, cause: str) -> None:

@@ -111,9 +111,8 @@ def _build(
 
 
 def _buckets(hist: Histogram) -> list[dict[str, int]]:
-    counts = hist.counts.tolist()
-    used = max((slot + 1 for slot, count in enumerate(counts) if count), default=0)
-    return [{**_bounds(slot), "count": counts[slot]} for slot in range(used)]
+    used = max((slot + 1 for slot, count in enumerate(hist.numbers) if count), default=0)
+    return [{**_bounds(slot), "count": hist.numbers[slot]} for slot in range(used)]
 
 
 def _counts(buckets: Sequence[Mapping[str, int]]) -> list[int]:

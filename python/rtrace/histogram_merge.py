@@ -96,7 +96,8 @@ def difference(later: Histogram, earlier: Histogram) -> Histogram:
 
 def _combine(one: Histogram, other: Histogram, operation: Callable[[int, int], int]) -> dict[str, Any]:
     combined = _combine_counts(one, other, operation)
-    nothing = dataclasses.replace(one, counts=one.counts * 0, sum_ns=0, groups={}, by=None)
+    bare: dict[str, Any] = {"counts": [0] * len(one.numbers), "sum_ns": 0, "groups": {}, "by": None}
+    nothing = dataclasses.replace(one, **bare)
     groups = {
         key: dataclasses.replace(nothing, **_combine_counts(*_both(one.groups, other.groups, key, nothing), operation))
         for key in {**one.groups, **other.groups}
@@ -115,7 +116,7 @@ def _combine_causes(
 
 def _combine_counts(one: Histogram, other: Histogram, operation: Callable[[int, int], int]) -> dict[str, Any]:
     # Python's integers cannot wrap around; the new histogram refuses what does not fit.
-    pairs = zip(one.counts.tolist(), other.counts.tolist(), strict=True)
+    pairs = zip(one.numbers, other.numbers, strict=True)
     return {"counts": [operation(*pair) for pair in pairs], "sum_ns": operation(one.sum_ns, other.sum_ns)}
 
 

@@ -2,6 +2,7 @@
 
 mod facts;
 mod shape;
+mod sums;
 mod value;
 mod walk;
 
@@ -212,9 +213,14 @@ impl Map {
     fn to_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let (keys, values) = self.snapshot(py)?;
         let build = || -> PyResult<Bound<'py, PyDict>> {
-            let (keys, values) = (keys.call_method0("tolist")?, values.call_method0("tolist")?);
-            let pairs = py.import("builtins")?.getattr("zip")?.call1((keys, values))?;
-            Ok(py.get_type::<PyDict>().call1((pairs,))?.cast_into()?)
+            let keys = array::elements(&keys, &self.facts.key)?;
+            // Those of several CPUs are lists in a list.
+            let values = if self.shape.per_cpu {
+                values.call_method0("tolist")?
+            } else {
+                array::elements(&values, &self.facts.value)?
+            };
+            Ok(py.get_type::<PyDict>().call1((array::zip(py, vec![keys, values])?,))?.cast_into()?)
         };
         // Nothing here can be garbage, and looking for it among millions of tuples takes as long as making them.
         let collector = py.import("gc")?;
@@ -301,6 +307,18 @@ impl Map {
         let mut next = vec![0; self.shape.key];
         let more = self.with(py, "read", |fd| bpf::map_next_key(fd, key, &mut next))?;
         Ok(more.then(|| PyBytes::new(py, &next)))
+    }
+
+    /// Read all entries and add up each one's values over the CPUs, field by field, without numpy.
+    ///
+    /// Pairs of a key's bytes and a dict: an int for a field that is a number, a list for one that is an array of
+    /// them. Raises :class:`TypeError` unless values are structs of unsigned numbers.
+    fn sums<'py>(&self, py: Python<'py>) -> PyResult<Vec<(Bound<'py, PyBytes>, Bound<'py, PyDict>)>> {
+        let Entries { keys, values } = self.collect(py, false)?;
+        let values = values.chunks_exact(self.shape.kernel_value().max(1));
+        let added = |values| sums::add_up(py, values, self.shape, &self.facts.value, &self.facts.name);
+        let keys = keys.chunks_exact(self.shape.key.max(1));
+        keys.zip(values).map(|(key, values)| Ok((PyBytes::new(py, key), added(values)?))).collect()
     }
 
     /// Read all entries as bytes: keys one after the other, values one after the other, and how many there are.

@@ -49,6 +49,9 @@ struct { __uint(type, ARRAY_OF_MAPS); __uint(key_size, 4); __uint(value_size, 4)
 struct { __uint(type, HASH_OF_MAPS); __uint(key_size, 8); __uint(value_size, 4); __uint(max_entries, 2);
          __array(values, struct inner); } hashes SEC(".maps");
 struct { __uint(type, TASK_STORAGE); __type(key, u32); __type(value, u64); } tasks SEC(".maps");
+struct sums { u64 sum; u32 count; u16 row[3]; };
+struct { __uint(type, PERCPU_HASH); __type(key, u32); __type(value, struct sums); __uint(max_entries, 8); } sums
+    SEC(".maps");
 SEC("raw_tp/sys_enter") int empty(void *ctx) { return 0; }
 """
 VALUE = np.dtype([("sum", "u8"), ("count", "u4"), ("padding", "u4")])
@@ -171,6 +174,42 @@ def test_values_that_are_no_multiple_of_eight_bytes(loaded: Object) -> None:
     entries.update_bytes(word(1), each)
     assert entries.lookup_bytes(word(1)) == each
     assert entries.snapshot_bytes()[1] == bytes(len(each)) + each + bytes(2 * len(each))
+
+
+def test_values_added_up_over_the_cpus(loaded: Object) -> None:
+    table = loaded.map("sums")
+    assert table.sums() == []
+    row = np.dtype([("sum", "u8"), ("count", "u4"), ("row", "u2", 3), ("end", "V6")])
+    for key in (1, 2):
+        values = np.zeros(table.cpus, row)
+        values["sum"] = [key << 40] + [7] * (table.cpus - 1)
+        values["count"], values["row"] = key, (1, 2, 65535)
+        table.update_bytes(word(key), values.tobytes())
+    cpus, others = table.cpus, 7 * (table.cpus - 1)
+    expected = {word(key): {"sum": (key << 40) + others, "count": key * cpus} for key in (1, 2)}
+    assert sorted(table.sums()) == [
+        (key, {**numbers, "row": [cpus, 2 * cpus, 65535 * cpus]}) for key, numbers in expected.items()
+    ]
+
+
+def test_sums_wrap_around_and_are_of_structs(loaded: Object) -> None:
+    table = loaded.map("sums")
+    everything = np.full(table.cpus * table.value_bytes, 0xFF, np.uint8)
+    table.update_bytes(word(1), everything.tobytes())
+    assert table.sums()[0][1]["sum"] == (table.cpus * (2**64 - 1)) % 2**64
+    loaded.map("per_cpu").update(1, 1)
+    with pytest.raises(TypeError, match="values of `per_cpu` are not structs of unsigned numbers"):
+        loaded.map("per_cpu").sums()
+    with pytest.raises(MapError):
+        loaded.map("queue").sums()
+
+
+def test_a_dict_of_structs_is_what_numpy_makes(loaded: Object) -> None:
+    table = loaded.map("hash")
+    table.update_many(np.arange(5, dtype=np.uint32), np.array([(n << 33, n, 0) for n in range(5)], VALUE))
+    keys, values = table.snapshot()
+    assert table.to_dict() == dict(zip(keys.tolist(), values.tolist(), strict=True))
+    assert table.to_dict()[3] == (3 << 33, 3, 0)
 
 
 def test_queues_and_stacks(loaded: Object) -> None:

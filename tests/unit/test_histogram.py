@@ -135,7 +135,7 @@ class TestFacts:
         [
             ({"counts": np.zeros(63, np.uint64)}, ValueError, r"counts: shape \(63,\)"),
             ({"counts": np.zeros(64)}, TypeError, "counts: dtype float64"),
-            ({"counts": [0.5] * 64}, TypeError, "counts: dtype object"),
+            ({"counts": [0.5] * 64}, TypeError, "counts: 0.5 is not an integer"),
             ({"counts": [-1] + [0] * 63}, ValueError, "counts: one is outside"),
             ({"counts": [2**64] + [0] * 63}, ValueError, "counts: one is outside"),
             ({"sum_ns": -1}, ValueError, "sum_ns: -1 is negative"),

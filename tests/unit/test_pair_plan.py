@@ -46,9 +46,9 @@ FORMS = (_rtrace.parse_format(START), _rtrace.parse_format(END))
 HISTOGRAM_ONLY: Any = ((), ())
 
 
-def keys(*values: bytes) -> np.ndarray:
-    """Return the keys of groups as a map's snapshot has them."""
-    return np.frombuffer(b"".join(value.ljust(splits.GROUP_LEN, b"\0") for value in values), np.uint8).reshape(-1, 16)
+def keys(*values: bytes) -> list[bytes]:
+    """Return the keys of groups as a map has them."""
+    return [value.ljust(splits.GROUP_LEN, b"\0") for value in values]
 
 
 def number(value: int, size: int) -> bytes:

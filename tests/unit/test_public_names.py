@@ -63,6 +63,28 @@ def test_importing_rtrace_stays_cheap(module: str) -> None:
     assert shown.stdout.strip() == "False"
 
 
+@pytest.mark.parametrize("module", ["typing", "dataclasses", "pathlib", "logging", "inspect", "numpy", "argparse"])
+def test_importing_bcc_stays_cheap(module: str) -> None:
+    """Scripts for bcc are measured against bcc."""
+    code = f"import sys; sys.path[:0] = ['python']; from rtrace import BPF; print({module!r} in sys.modules)"
+    shown = subprocess.run([sys.executable, "-S", "-E", "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == "False"
+
+
+def test_a_histogram_is_printed_without_numpy() -> None:
+    """Importing numpy takes longer than all the rest, and twice the memory."""
+    code = (
+        "import sys; sys.path[:0] = ['python']; from rtrace import Histogram;"
+        "hist = Histogram(counts=[0, 3] + [0] * 62, sum_ns=1, unit='us', target='x', by='pid', "
+        "groups={1: Histogram(counts=[0, 3] + [0] * 62, sum_ns=1, unit='us', target='x')});"
+        "(hist + hist - hist).print(); print(hist.total, repr(hist), 'numpy' in sys.modules)"
+    )
+    shown = subprocess.run([sys.executable, "-S", "-E", "-c", code], capture_output=True, text=True, check=True)
+    assert (
+        shown.stdout.splitlines()[-1] == "3 <Histogram x mechanism= total=3 p50=2..4 us by=pid groups=1 lost=0> False"
+    )
+
+
 def test_programs_of_the_shape_mirror_the_python_side() -> None:
     """Every shape has its file at each step of the path."""
     for shape in Path("ebpf/prebuilt").glob("*.o"):

@@ -1,10 +1,11 @@
-/* launch: run a program, say when it prints MARKER, and what it used.
+/* launch: run a program, say when it prints a line with MARKER, and what it used.
  *
  *     launch MARKER NAMESPACE|- PROGRAM [ARGUMENT...]
  *
  * Prints one line of JSON when MARKER has been seen ("pid", nanoseconds since just before the fork, peak memory so
- * far), waits for its own standard input to end, interrupts the program, and prints a second line ("status",
- * peak memory and CPU time over its whole life). NAMESPACE is a file as /proc/PID/ns/mnt to join first.
+ * far, the number behind MARKER), waits for its own standard input to end, interrupts the program, and prints a second
+ * line ("status", peak memory and CPU time over its whole life, of which memory is the most that it or a child of its
+ * had). NAMESPACE is a file as /proc/PID/ns/mnt to join first.
  *
  * Why in C: a child's ru_maxrss begins with its parent's at the time of the fork, so the parent has to be small.
  */
@@ -109,7 +110,9 @@ int main(int argc, char **argv)
 	uint64_t began = now_ns();
 	pid_t pid = start(argv[2], argv + 3, &output);
 
-	while (!strstr(said, argv[1])) {
+	char *marker = NULL;
+
+	while (!marker || !strchr(marker, '\n')) {
 		ssize_t got = read(output, said + length, SAID - 1 - length);
 
 		if (got <= 0) {
@@ -118,10 +121,12 @@ int main(int argc, char **argv)
 			return 125;
 		}
 		length += got;
+		marker = strstr(said, argv[1]);
 	}
 	uint64_t attached = now_ns();
 
-	printf("{\"pid\": %d, \"ready_ns\": %" PRIu64 ", \"peak_kb\": %ld}\n", pid, attached - began, peak_kb(pid));
+	printf("{\"pid\": %d, \"ready_ns\": %" PRIu64 ", \"peak_kb\": %ld, \"said\": %lld}\n", pid, attached - began,
+	       peak_kb(pid), strtoll(marker + strlen(argv[1]), NULL, 10));
 	fflush(stdout);
 	while (read(STDIN_FILENO, &byte, 1) > 0)
 		;

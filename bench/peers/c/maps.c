@@ -1,7 +1,7 @@
-/* maps OBJECT MAP ENTRIES ROUNDS: read a full hash map into arrays, by batches.
+/* maps OBJECT MAP ENTRIES ROUNDS TIMES: read a full hash map into arrays, by batches.
  *
- * Prints a line of JSON per round: nanoseconds of CPU time to read all entries into new arrays ("snapshot_ns"), to read and remove
- * them ("drain_ns"), and to remove them without keeping them ("clear_ns"). */
+ * Prints a line of JSON per round: nanoseconds of CPU time to read all entries into new arrays ("snapshot_ns"), to read
+ * and remove them ("drain_ns"), and to remove them without keeping them ("clear_ns"); each is the mean of TIMES. */
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
@@ -73,7 +73,7 @@ static uint64_t walk(int map, size_t key_size, size_t value_size, uint32_t most,
 
 int main(int argc, char **argv)
 {
-	if (argc != 5)
+	if (argc != 6)
 		return 2;
 	struct bpf_object *object = bpf_object__open_file(argv[1], NULL);
 	struct bpf_map *map = object ? bpf_object__find_map_by_name(object, argv[2]) : NULL;
@@ -84,16 +84,21 @@ int main(int argc, char **argv)
 	int fd = bpf_map__fd(map);
 	size_t key_size = bpf_map__key_size(map), value_size = bpf_map__value_size(map);
 
+	int times = atoi(argv[5]);
+
 	for (int round = 0; round < atoi(argv[4]); round++) {
-		fill(fd, key_size, value_size, entries);
-		uint64_t snapshot_ns = walk(fd, key_size, value_size, entries, 0, 1);
-		uint64_t drain_ns = walk(fd, key_size, value_size, entries, 1, 1);
+		uint64_t snapshot_ns = 0, drain_ns = 0, clear_ns = 0;
 
-		fill(fd, key_size, value_size, entries);
-		uint64_t clear_ns = walk(fd, key_size, value_size, CLEARED, 1, 0);
+		for (int time = 0; time < times; time++) {
+			fill(fd, key_size, value_size, entries);
+			snapshot_ns += walk(fd, key_size, value_size, entries, 0, 1);
+			drain_ns += walk(fd, key_size, value_size, entries, 1, 1);
 
+			fill(fd, key_size, value_size, entries);
+			clear_ns += walk(fd, key_size, value_size, CLEARED, 1, 0);
+		}
 		printf("{\"snapshot_ns\": %" PRIu64 ", \"drain_ns\": %" PRIu64 ", \"clear_ns\": %" PRIu64 "}\n",
-		       snapshot_ns, drain_ns, clear_ns);
+		       snapshot_ns / times, drain_ns / times, clear_ns / times);
 		fflush(stdout);
 	}
 	return 0;

@@ -94,7 +94,7 @@ def histograms(
     end = math.inf if arguments.duration is None else due + arguments.duration
     interval = arguments.interval or (INTERVAL if arguments.duration is None else math.inf)
     progress = Progress(due, end)
-    # Takes long, so it is imported now that nothing waits for it: the first snapshot needs it.
+    # Takes a while, so it is imported now that nothing waits for it: the first snapshot needs it.
     import rtrace.histogram  # noqa: F401, PLC0415
 
     before, made, stopped = None, 0, False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
@@ -18,7 +19,7 @@ class Buckets(Protocol):
     """What can be drawn as bars."""
 
     @property
-    def counts(self) -> NDArray[np.uint64]:
+    def numbers(self) -> Sequence[int]:
         """Count of each bucket."""
 
     @property
@@ -78,14 +79,14 @@ class SlotCounts:
     mechanism: str = "slots"
 
     @property
-    def counts(self) -> NDArray[np.uint64]:
+    def numbers(self) -> Sequence[int]:
         """Count of each bucket."""
-        return np.array(self.slots if self.linear else self.slots[1:], np.uint64)
+        return self.slots if self.linear else self.slots[1:]
 
     @property
     def edges(self) -> NDArray[np.float64]:
         """Bounds of the buckets."""
-        places = np.arange(len(self.counts) + 1, dtype=np.float64)
+        places = np.arange(len(self.numbers) + 1, dtype=np.float64)
         if self.linear:
             return places
         edges = np.exp2(places)
@@ -95,11 +96,11 @@ class SlotCounts:
     @property
     def total(self) -> int:
         """Sum of the counts."""
-        return sum(self.counts.tolist())
+        return sum(self.numbers)
 
     def percentile(self, p: float) -> SlotBounds:
         """Return the bounds of the bucket where the p-th percentile (nearest rank) lies."""
-        seen = self.counts.cumsum().tolist()
+        seen = list(accumulate(self.numbers))
         bucket = bisect_left(seen, max(1, -(-p * seen[-1] // 100)))
         low, high = self.edges[bucket : bucket + 2].tolist()
         return SlotBounds(int(low), int(high))

@@ -68,7 +68,7 @@ def _groups(hist: Histogram) -> str:
 
 
 def _buckets(hist: Histogram) -> str:
-    counts = hist.counts.tolist()
+    counts = hist.numbers
     total = hist.total
     rows = []
     seen = 0

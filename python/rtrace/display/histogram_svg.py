@@ -29,7 +29,7 @@ def histogram_svg(hist: Buckets) -> str:
     bounds. Text and lines take ``currentColor``. Each bar has a tooltip with its range, count and share.
     """
     slots = used_slots(hist)
-    counts = hist.counts.tolist()
+    counts = hist.numbers
     floor = _HEIGHT - _BOTTOM
     step = min((_WIDTH - _LEFT - _RIGHT) / len(slots), _WIDEST_BAR)
     right = _LEFT + step * len(slots)

@@ -62,4 +62,4 @@ def name_histogram(hist: Histogram) -> str:
 
 def _format_buckets(hist: Histogram) -> str:
     # bcc numbers the buckets from 1.
-    return format_log2([0, *hist.counts.tolist()], _BCC_HEADINGS[hist.unit])
+    return format_log2([0, *hist.numbers], _BCC_HEADINGS[hist.unit])

@@ -7,8 +7,8 @@ slot 0 is never filled by ``bpf_log2l`` and never printed.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False  # saves the import of typing
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 

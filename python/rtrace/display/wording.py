@@ -114,8 +114,8 @@ def printable(text: str) -> str:
 
 def used_slots(hist: Buckets) -> range:
     """Return the slots from the first to the last that counts something; empty for an empty histogram."""
-    used = hist.counts.nonzero()[0]
-    return range(int(used[0]), int(used[-1]) + 1) if used.size else range(0)
+    used = [slot for slot, count in enumerate(hist.numbers) if count]
+    return range(used[0], used[-1] + 1) if used else range(0)
 
 
 class Mark(NamedTuple):

@@ -76,7 +76,7 @@ def render(frame: Frame) -> list[RenderableType]:
 
 def _buckets(hist: Histogram) -> Table:
     marks = {mark.slot: mark.label for mark in percentile_marks(hist, 0)}
-    counts = hist.counts.tolist()
+    counts = hist.numbers
     most, total = max(counts), hist.total
     table = Table(box=box.SIMPLE_HEAD)
     for heading in ("latency", f"{noun(hist)}s", "share"):

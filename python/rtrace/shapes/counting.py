@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 import warnings
-from datetime import UTC, datetime
 
 from rtrace import option_checks
 from rtrace.errors import LostEventsWarning
@@ -52,7 +51,7 @@ class Counting(RecordOwner):
         self._interval = interval
         self._count = count
         self._warned = 0
-        self._attached = (time.monotonic(), datetime.now(UTC))
+        self._attached = (time.monotonic(), time.time())
         self._baseline: Histogram | None = None
 
     def snapshot(self, *, clear: bool = False) -> Histogram:
@@ -93,7 +92,9 @@ class Counting(RecordOwner):
 
     def _histogram(self, session: Session, split: Split | None, **facts: Any) -> Histogram:
         """Make the histogram of what a session has counted by now."""
-        from rtrace.histogram import Histogram  # noqa: PLC0415  # numpy is needed only from here on
+        from datetime import UTC, datetime  # noqa: PLC0415  # not needed to attach
+
+        from rtrace.histogram import Histogram  # noqa: PLC0415  # the same
 
         (counts, sum_ns), parts = session.histograms(split)
         lasted = time.monotonic() - self._attached[0]
@@ -108,7 +109,7 @@ class Counting(RecordOwner):
             boundary=self.boundary,
             host=machine.nodename,
             kernel=machine.release,
-            started=self._attached[1],
+            started=datetime.fromtimestamp(self._attached[1], UTC),
             duration=lasted,
             by=None if split is None else split.by,
             groups=None if split is None else groups,

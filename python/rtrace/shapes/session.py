@@ -6,13 +6,12 @@ from rtrace import _rtrace
 
 TYPE_CHECKING = False  # saves the import of typing
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+    from typing import Any
 
     from rtrace.shapes.splits import Split
 
     # What is counted per slot, and the sum of the latencies in nanoseconds.
-    Counted = tuple[NDArray[np.uint64], int]
+    Counted = tuple[list[int], int]
 
 # Which end of the function a program stands at, where the kernel may leave out a run of it.
 SIDES = {
@@ -52,17 +51,19 @@ class Session:
     def histograms(self, split: Split | None) -> tuple[Counted, dict[int | str, Counted]]:
         """Read all histograms: the whole, and the parts when it is split."""
         if split is None:
-            _, values = self.object.map("HISTOGRAM").snapshot()
-            return counted(values[0]), {}
-        keys, values = self.object.map("GROUPS").snapshot()
+            return counted(self.sums("HISTOGRAM")), {}
+        from rtrace.histogram_check import add_up  # noqa: PLC0415  # not needed to attach
+
+        found = self.object.map("GROUPS").sums()
         parts: dict[int | str, Counted] = {}
-        for name, row in zip(split.names(keys), values, strict=True):
-            counts, sum_ns = counted(row)
+        for name, (_, values) in zip(split.names([key for key, _ in found]), found, strict=True):
+            counts, sum_ns = counted(values)
             if name in parts:
                 # Different to the kernel, the same to people: text that cannot be decoded.
-                counts, sum_ns = counts + parts[name][0], sum_ns + parts[name][1]
+                counts, sum_ns = add_up([counts, parts[name][0]]), sum_ns + parts[name][1]
             parts[name] = counts, sum_ns
-        return counted(values), parts
+        whole = add_up(counts for counts, _ in parts.values()), sum(sum_ns for _, sum_ns in parts.values())
+        return whole, parts
 
     def losses(self) -> dict[str, int]:
         """Return what was lost, by cause; causes that did not occur are left out."""
@@ -91,10 +92,10 @@ class Session:
         """Return what was seen beside that, and how much was left out on purpose."""
         return self.sums("OBSERVED")
 
-    def sums(self, name: str) -> dict[str, int]:
-        """Add a map's counters up over the CPUs."""
-        _, values = self.object.map(name).snapshot()
-        return {field: int(values[field].sum()) for field in values.dtype.names or ()}
+    def sums(self, name: str) -> dict[str, Any]:
+        """Return the one entry of a map with all CPUs added up."""
+        ((_, found),) = self.object.map(name).sums()
+        return found
 
     def detach(self) -> None:
         """Let no more come; what was counted and recorded stays."""
@@ -176,12 +177,6 @@ class FunctionSession(Session):
             super().detach()
 
 
-def sum_counts(values: NDArray[np.void]) -> NDArray[np.uint64]:
-    """Add the slots of every row and CPU."""
-    counts: NDArray[np.uint64] = values["counts"].reshape(-1, values["counts"].shape[-1]).sum(axis=0)
-    return counts
-
-
-def counted(row: NDArray[np.void]) -> Counted:
-    """Add one histogram's parts of every CPU."""
-    return sum_counts(row), int(row["sum_ns"].sum())
+def counted(found: dict[str, Any]) -> Counted:
+    """Return the parts of one histogram."""
+    return found["counts"], found["sum_ns"]

@@ -9,8 +9,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import Any
 
-    from numpy.typing import NDArray
-
     from rtrace import _rtrace
     from rtrace.shapes.record_plan import Field, Plan
     from rtrace.trace import FieldFacts
@@ -58,19 +56,26 @@ class Split:
         if self._segment is not None:
             spec.set_global("GROUP_FIELD", self._segment.pack())
 
-    def names(self, keys: NDArray[Any]) -> list[int | str]:
+    def names(self, keys: Sequence[bytes]) -> list[int | str]:
         """Turn the keys of groups, each of GROUP_LEN bytes, into what people call them."""
+        if self._segment is None:
+            return [task_name(self.by, key) for key in keys]
         import numpy as np  # noqa: PLC0415  # not needed to attach
 
         from rtrace import trace_values  # noqa: PLC0415
         from rtrace.trace import FieldFacts  # noqa: PLC0415
 
         dtype = np.dtype(self.column)
-        raw = np.frombuffer(keys.tobytes(), np.uint8).reshape(-1, GROUP_LEN)
+        raw = np.frombuffer(b"".join(keys), np.uint8).reshape(-1, GROUP_LEN)
         column = np.ascontiguousarray(raw[:, : dtype.itemsize]).view(dtype).reshape(len(raw))
         if self._facts is None:
             self._facts = record_plan.field_facts(self._texts, [self.by]).get(self.by, FieldFacts())
         return trace_values.plain(trace_values.group_keys(column, self._facts))
+
+
+def task_name(by: str, key: bytes) -> int | str:
+    """Turn the key of a task's group into what people call it; no numpy is imported for that."""
+    return key.rstrip(b"\0").decode(errors="replace") if by == "comm" else int.from_bytes(key[:4], "little")
 
 
 def of_task(by: str | None) -> Split | None:

@@ -24,8 +24,7 @@ use super::{
 use crate::{error::Error, sys};
 
 const TARGET: &str = "rtrace::bcc";
-// Names that no file of the program can get, see `compiled_name`.
-const INPUT: &str = "rtrace=input.c";
+// A name that no file of the program can get, see `compiled_name`.
 const OUTPUT: &str = "rtrace=output.o";
 
 /// What a program is compiled with, the same for all.
@@ -147,12 +146,15 @@ fn build(
         let operation = format!("compile `{}`: {operation}", request.name);
         move |source: io::Error| Error::System { operation: operation.clone(), source }
     };
-    let (front, hint) = front(program, kernel, cpus)?;
     let folder = tempfile::Builder::new().prefix("rtrace-").tempdir().map_err(system("make a temporary folder"))?;
-    write(folder.path(), program, &front).map_err(system("write a temporary file"))?;
+    write_files(folder.path(), program).map_err(system("write a temporary file"))?;
     let mut flags: Vec<String> = FLAGS.iter().map(|flag| (*flag).to_owned()).collect();
     flags.push(MACHINE.to_owned());
     flags.extend(request.cflags.iter().cloned());
+    // Compilers take as long to start as the kernel's types to read: both at once.
+    let started = compiler.start(folder.path(), OUTPUT, &flags);
+    let (front, hint) = front(program, kernel, cpus)?;
+    let input = input(program, front);
     let failed = |diagnostics, log, hint| refused(request, diagnostics, log, hint);
     let said = |message: String| {
         vec![Diagnostic { file: request.name.to_owned(), line: 0, column: 0, severity: "error".into(), message }]
@@ -170,7 +172,7 @@ fn build(
             .collect();
         diagnostics::parse(log, &named)
     };
-    match compiler.compile(folder.path(), INPUT, OUTPUT, &flags) {
+    match started.and_then(|started| started.finish(&input)) {
         Ok(log) => {
             for warning in names(&log).iter().filter(|found| found.severity == "warning") {
                 info!(target: TARGET, "{}:{}:{}: {}", warning.file, warning.line, warning.column, warning.message);
@@ -269,19 +271,25 @@ fn tracepoint_structs(scan: &Scan<'_>) -> (String, Vec<String>, Option<String>) 
     (text, wanted, hint)
 }
 
-/// Write what the compiler reads: the program behind its prelude, its headers, and all of them as the user wrote
-/// them, from which the compiler takes the lines that the verifier shows.
-fn write(folder: &Path, program: &Program, front: &str) -> io::Result<()> {
-    for (index, unit) in program.units.iter().enumerate() {
-        let mut text = String::with_capacity(unit.rewritten.len() + front.len() + 512);
-        if index == 0 {
-            text.push_str(front);
-        }
+/// The program's own file behind its prelude.
+fn input(program: &Program, front: String) -> String {
+    let mut text = front;
+    if let Some(unit) = program.units.first() {
         section(&mut text, &unit.compiled_as, &unit.rewritten);
-        if index == 0 {
-            section(&mut text, diagnostics::END, include_str!("prelude/end.h"));
+    }
+    section(&mut text, diagnostics::END, include_str!("prelude/end.h"));
+    text
+}
+
+/// Write the program's headers, and all of it as the user wrote it, from which the compiler takes the lines that the
+/// verifier shows.
+fn write_files(folder: &Path, program: &Program) -> io::Result<()> {
+    for (index, unit) in program.units.iter().enumerate() {
+        if index > 0 {
+            let mut text = String::with_capacity(unit.rewritten.len() + 512);
+            section(&mut text, &unit.compiled_as, &unit.rewritten);
+            fs::write(folder.join(&unit.file), text)?;
         }
-        fs::write(folder.join(if index == 0 { INPUT } else { &unit.file }), text)?;
         fs::write(folder.join(&unit.compiled_as), &unit.source)?;
     }
     Ok(())

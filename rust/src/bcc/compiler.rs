@@ -6,10 +6,10 @@
 use std::{
     env,
     fs::{self, File},
-    io,
+    io::{self, Write},
     os::unix::{fs::MetadataExt, process::ExitStatusExt},
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{self, Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -20,6 +20,9 @@ pub(crate) const VARIABLE: &str = "RTRACE_CLANG";
 pub(crate) const OLDEST: u32 = 14;
 /// Releases that are looked for by number.
 const NEWEST: u32 = 40;
+// Names that no file of the program can get.
+const INPUT: &str = "rtrace=input.c";
+const LOG: &str = "rtrace=log";
 /// Emulated machines take seconds for what takes 50 ms elsewhere.
 const TIME_LIMIT: Duration = Duration::from_mins(2);
 
@@ -87,29 +90,72 @@ impl Compiler {
         command
     }
 
-    /// Compile the file `input` of `folder` to `output`; return what the compiler said, as an error if it failed.
-    pub(crate) fn compile(
-        &self,
-        folder: &Path,
-        input: &str,
-        output: &str,
-        flags: &[String],
-    ) -> Result<String, Failure> {
-        let log = folder.join("rtrace=log");
+    /// Start compiling to the file `output` in `folder`; the source comes when it is there, see [`Started::finish`].
+    pub(crate) fn start(&self, folder: &Path, output: &str, flags: &[String]) -> Result<Started, Failure> {
+        let log = folder.join(LOG);
         let mut command = self.command();
-        command.current_dir(folder).stdin(Stdio::null()).stdout(Stdio::null());
-        command.stderr(File::create(&log).map_err(Failure::Run)?);
-        match self.kind {
-            Kind::Clang => command.args(["-target", "bpfel"]),
+        command.current_dir(folder).stdout(Stdio::null()).stderr(File::create(&log).map_err(Failure::Run)?);
+        let begin = Instant::now();
+        let state = match self.kind {
+            Kind::Clang => {
+                command.args(["-target", "bpfel"]).args(flags).args(["-x", "c", "-c", "-", "-o", output]);
+                State::Reading(Child(command.stdin(Stdio::piped()).spawn().map_err(Failure::Run)?))
+            }
+            // It wants a file.
             Kind::Zig => {
                 // Its own caches would outlive the child in the user's home.
                 command.env("ZIG_LOCAL_CACHE_DIR", folder.join("zig")).env("ZIG_GLOBAL_CACHE_DIR", folder.join("zig"));
-                command.args(["cc", "-target", "bpfel-freestanding"])
+                command.args(["cc", "-target", "bpfel-freestanding"]).args(flags).args(["-c", INPUT, "-o", output]);
+                command.stdin(Stdio::null());
+                State::NotYet(command)
             }
         };
-        command.args(flags).args(["-c", input, "-o", output]);
-        let status = run(&mut command)?;
-        let said = String::from_utf8_lossy(&fs::read(&log).map_err(Failure::Run)?).into_owned();
+        Ok(Started { state, begin, folder: folder.to_owned() })
+    }
+}
+
+/// A compiler that waits for its source.
+pub(crate) struct Started {
+    state: State,
+    begin: Instant,
+    folder: PathBuf,
+}
+
+enum State {
+    /// From its standard input.
+    Reading(Child),
+    NotYet(Command),
+}
+
+/// A process that does not outlive its owner.
+struct Child(process::Child);
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        // Of one that has been waited for, both do nothing.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Started {
+    /// Give it the source and wait for the end; return what the compiler said, as an error if it failed.
+    pub(crate) fn finish(self, source: &str) -> Result<String, Failure> {
+        let status = match self.state {
+            State::Reading(mut child) => thread::scope(|scope| {
+                let input = child.0.stdin.take();
+                // In a thread, because it may never read. If it ends before it has, its status and its words say why.
+                scope.spawn(move || input.map(|mut input| input.write_all(source.as_bytes())));
+                let status = wait(&mut child.0, self.begin);
+                drop(child);
+                status
+            }),
+            State::NotYet(mut command) => {
+                fs::write(self.folder.join(INPUT), source).map_err(Failure::Run)?;
+                wait(&mut Child(command.spawn().map_err(Failure::Run)?).0, self.begin)
+            }
+        }?;
+        let said = String::from_utf8_lossy(&fs::read(self.folder.join(LOG)).map_err(Failure::Run)?).into_owned();
         match status.signal() {
             Some(signal) => Err(Failure::Killed(signal, said)),
             None if status.success() => Ok(said),
@@ -130,16 +176,12 @@ pub(crate) enum Failure {
     Slow,
 }
 
-fn run(command: &mut Command) -> Result<std::process::ExitStatus, Failure> {
-    let mut child = command.spawn().map_err(Failure::Run)?;
-    let start = Instant::now();
+fn wait(child: &mut process::Child, begin: Instant) -> Result<process::ExitStatus, Failure> {
     loop {
         if let Some(status) = child.try_wait().map_err(Failure::Run)? {
             return Ok(status);
         }
-        if start.elapsed() > TIME_LIMIT {
-            let _ = child.kill();
-            let _ = child.wait();
+        if begin.elapsed() > TIME_LIMIT {
             return Err(Failure::Slow);
         }
         // Short beside the 25 ms that a compiler takes to start.

@@ -36,7 +36,7 @@ impl Shape {
     }
 
     /// Bytes of one CPU's value as the kernel aligns it.
-    fn stride(self) -> usize {
+    pub(crate) fn stride(self) -> usize {
         if self.per_cpu { self.value.next_multiple_of(8) } else { self.value }
     }
 

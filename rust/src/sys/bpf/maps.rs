@@ -158,7 +158,8 @@ struct BatchAttr {
 }
 
 fn batch(map: BorrowedFd<'_>, (keys, key_size): (&[u8], usize)) -> BatchAttr {
-    let count = u32::try_from(keys.len() / key_size).unwrap_or(u32::MAX);
+    // Queues and stacks have no keys: the kernel refuses.
+    let count = u32::try_from(keys.len().checked_div(key_size).unwrap_or(0)).unwrap_or(u32::MAX);
     let map_fd = raw(map);
     BatchAttr { in_batch: 0, out_batch: 0, keys: address(keys), values: 0, count, map_fd, elem_flags: 0, flags: 0 }
 }
