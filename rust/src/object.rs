@@ -17,7 +17,7 @@ use crate::{
     kind::Kind,
     layout::Layout,
     link::Link,
-    load::Loader,
+    load::{Loader, explain::Explanation},
     loaded_maps::LoadedMaps,
     logging,
     map::Map,
@@ -54,6 +54,19 @@ impl Object {
     fn with_state<T>(&self, operation: impl FnOnce(&mut State) -> Result<T, Error>) -> Result<T, Error> {
         let mut guard = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         operation(guard.as_mut().ok_or_else(|| Error::Closed(format!("object `{}`", self.name)))?)
+    }
+
+    pub(crate) fn explain(
+        &self,
+        name: &str,
+        kind: Option<&'static Kind>,
+        target: Option<&str>,
+        level: u32,
+    ) -> Result<Explanation, Error> {
+        self.with_state(|State { loader, .. }| {
+            loader.must_have(name)?;
+            loader.explain(name, kind, target, level)
+        })
     }
 
     fn with_program<T>(&self, name: &str, operation: impl FnOnce(&Program) -> Result<T, Error>) -> Result<T, Error> {
@@ -125,9 +138,7 @@ impl Object {
         logging::listen(py)?;
         py.detach(|| {
             self.with_state(|State { loader, programs }| {
-                if !loader.programs().any(|known| known == name) {
-                    return Err(Error::no_such("program", name, &self.name, loader.programs()));
-                }
+                loader.must_have(name)?;
                 programs.insert(name.to_owned(), loader.load_program(name, kind, target)?);
                 Ok(())
             })

@@ -8,6 +8,7 @@ import time
 import weakref
 
 from rtrace import _rtrace
+from rtrace.bcc import debug as show
 from rtrace.bcc import discovery, enums
 from rtrace.bcc.attach_kernel import KernelAttachments
 from rtrace.bcc.attach_network import NetworkAttachments
@@ -61,7 +62,10 @@ class BPF(  # one class with everything on it, as its users know it
     text
         The source itself.
     debug
-        Taken; rtrace logs through :mod:`logging` instead.
+        What to show on stderr, as a sum: ``DEBUG_PREPROCESSOR`` the rewritten C, ``DEBUG_LLVM_IR`` what the compiler
+        makes of it first, ``DEBUG_BTF`` what loading has to say, and of every program ``DEBUG_BPF`` the instructions
+        as the kernel gets them and the verifier's summary, ``DEBUG_SOURCE`` the instructions below the lines that they
+        are from, ``DEBUG_BPF_REGISTER_STATE`` what the verifier knows at each of them.
     cflags
         Options for the compiler.
     usdt_contexts
@@ -150,9 +154,10 @@ class BPF(  # one class with everything on it, as its users know it
         if obj_file is not None:
             self._spec = _rtrace.ObjectSpec.open(obj_file)
         else:
-            self._spec = compile_source(src_file, text, cflags, contexts)
+            self._spec = compile_source(src_file, text, cflags, contexts, debug)
         self.funcs = {}
-        self.loaded = Loaded(self._spec.load({}))
+        with show.loading(debug):
+            self.loaded = Loaded(self._spec.load({}))
         # Also runs at Python's end. It knows the loaded object alone, so that this one can go before.
         self._finalizer = weakref.finalize(self, self.loaded.close)
         try:
@@ -324,10 +329,11 @@ class BPF(  # one class with everything on it, as its users know it
 
 
 def compile_source(
-    src_file: Name, text: Name | None, cflags: Sequence[Name], contexts: Sequence[USDT]
+    src_file: Name, text: Name | None, cflags: Sequence[Name], contexts: Sequence[USDT], debug: int = 0
 ) -> _rtrace.ObjectSpec:
     """Compile a file or a text."""
-    name, folders = "<text>", []
+    name = "<text>"
+    folders: list[str] = []
     if src_file:
         path = find_file(as_text(src_file))
         with open(path, encoding="utf-8", errors="surrogateescape") as file:
@@ -337,7 +343,9 @@ def compile_source(
         source = as_text(text or "")
     for context in contexts:
         source = as_text(context.get_text()) + source
-    data = _rtrace.compile_c(source, name=name, include_dirs=folders, cflags=[as_text(flag) for flag in cflags])
+    flags = [as_text(flag) for flag in cflags]
+    show.show_source(debug, source, name=name, include_dirs=folders, cflags=flags)
+    data = _rtrace.compile_c(source, name=name, include_dirs=folders, cflags=flags)
     return _rtrace.ObjectSpec.parse(data, name)
 
 

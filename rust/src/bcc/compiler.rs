@@ -14,6 +14,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::sys;
+
 /// The environment's word on which compiler to take.
 pub(crate) const VARIABLE: &str = "RTRACE_CLANG";
 /// The first release whose BPF target writes everything that is needed.
@@ -22,6 +24,8 @@ pub(crate) const OLDEST: u32 = 14;
 const NEWEST: u32 = 40;
 /// Emulated machines take seconds for what takes 50 ms elsewhere.
 const TIME_LIMIT: Duration = Duration::from_mins(2);
+/// Bytes of address space, twenty times what any program takes: macros within macros can ask for any amount.
+const MEMORY_LIMIT: u64 = 2 << 30;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Kind {
@@ -132,6 +136,7 @@ pub(crate) enum Failure {
 
 fn run(command: &mut Command) -> Result<std::process::ExitStatus, Failure> {
     let mut child = command.spawn().map_err(Failure::Run)?;
+    sys::limit_memory(child.id(), MEMORY_LIMIT);
     let start = Instant::now();
     loop {
         if let Some(status) = child.try_wait().map_err(Failure::Run)? {
