@@ -249,6 +249,9 @@ fn front(program: &Program, kernel: &Kernel, cpus: usize) -> Result<(String, Opt
         own_tags: scan.own_tags,
         own_names: scan.own_names,
     };
+    let iterators: Vec<String> = scan.iterators.iter().map(|target| format!("bpf_iter__{target}")).collect();
+    request.tags.extend(iterators.iter().map(String::as_str));
+    request.identifiers.extend(iterators.iter().map(String::as_str));
     names.expand(&mut request.identifiers);
     request.own_tags.extend(names.scan.own_tags.iter().copied());
     request.own_tags.extend(wanted.iter().map(String::as_str));

@@ -55,7 +55,7 @@ def test_what_needs_a_module_or_a_kernel_of_its_own_compiles() -> None:
     MODULE_KFUNC_PROBE(tun, tun_net_xmit, struct sk_buff *skb) { return skb->len > 3; }
     MODULE_KRETFUNC_PROBE(tun, tun_net_xmit, struct sk_buff *skb, void *device, int result) { return result; }
     int fail(struct pt_regs *ctx) { bpf_override_return(ctx, -EPERM); return 0; }
-    TRACEPOINT_PROBE(sched, sched_process_exec) { char name[512]; TP_DATA_LOC_READ(name, filename); return name[0]; }
+    TRACEPOINT_PROBE(sched, sched_process_exec) { char name[64]; TP_DATA_LOC_READ(name, filename); return name[0]; }
     """
     programs = ObjectSpec.parse(compile_c(source), "test").programs
     assert programs == {
