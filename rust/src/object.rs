@@ -17,7 +17,7 @@ use crate::{
     kind::Kind,
     layout::Layout,
     link::Link,
-    load::{Loader, explain::Explanation},
+    load::Loader,
     loaded_maps::LoadedMaps,
     logging,
     map::Map,
@@ -56,17 +56,8 @@ impl Object {
         operation(guard.as_mut().ok_or_else(|| Error::Closed(format!("object `{}`", self.name)))?)
     }
 
-    pub(crate) fn explain(
-        &self,
-        name: &str,
-        kind: Option<&'static Kind>,
-        target: Option<&str>,
-        level: u32,
-    ) -> Result<Explanation, Error> {
-        self.with_state(|State { loader, .. }| {
-            loader.must_have(name)?;
-            loader.explain(name, kind, target, level)
-        })
+    pub(crate) fn with_loader<T>(&self, use_it: impl FnOnce(&mut Loader) -> Result<T, Error>) -> Result<T, Error> {
+        self.with_state(|state| use_it(&mut state.loader))
     }
 
     fn with_program<T>(&self, name: &str, operation: impl FnOnce(&Program) -> Result<T, Error>) -> Result<T, Error> {

@@ -155,17 +155,19 @@ fn could_end_type(source: &str, front: &[Token]) -> bool {
     !front.last().is_some_and(|token| matches!(token.text(source), "struct" | "union" | "enum"))
 }
 
-/// Find the parenthesis that `close` closes.
+/// Find the bracket that `close` closes, of any kind.
 pub(crate) fn matching(tokens: &[Token], close: usize) -> Option<usize> {
     let mut depth = 0_usize;
     for index in (0..=close).rev() {
-        if tokens[index].is(b')') {
-            depth += 1;
-        } else if tokens[index].is(b'(') {
-            depth -= 1;
-            if depth == 0 {
-                return Some(index);
+        match tokens[index].kind {
+            Kind::Punctuation(b')' | b']' | b'}') => depth += 1,
+            Kind::Punctuation(b'(' | b'[' | b'{') => {
+                depth = depth.checked_sub(1)?;
+                if depth == 0 {
+                    return Some(index);
+                }
             }
+            _ => {}
         }
     }
     None

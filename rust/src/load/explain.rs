@@ -10,7 +10,7 @@ use super::{Loader, source_line, verifier_log};
 use crate::{error::Error, kind::Kind, object::Object};
 
 /// One program as the kernel gets it.
-pub(crate) struct Explanation {
+struct Explanation {
     instructions: Vec<u8>,
     lines: Vec<(u32, String, String)>,
     log: String,
@@ -18,13 +18,14 @@ pub(crate) struct Explanation {
 
 impl Loader {
     /// Load a program for the verifier's log only.
-    pub(crate) fn explain(
+    fn explain(
         &mut self,
         name: &str,
         kind: Option<&'static Kind>,
         target: Option<&str>,
         level: u32,
     ) -> Result<Explanation, Error> {
+        self.must_have(name)?;
         let btf = self.elf.btf.clone();
         let (explanation, _) = self.load_with(name, kind, target, |attributes, function| {
             let (log, loaded) = verifier_log(attributes, level);
@@ -68,7 +69,7 @@ pub(crate) fn explain_program<'py>(
     log_level: u32,
 ) -> PyResult<Bound<'py, PyDict>> {
     let kind = kind.map(Kind::named).transpose()?;
-    let found = py.detach(|| object.explain(program, kind, target, log_level))?;
+    let found = py.detach(|| object.with_loader(|loader| loader.explain(program, kind, target, log_level)))?;
     let facts = PyDict::new(py);
     facts.set_item("instructions", PyBytes::new(py, &found.instructions))?;
     facts.set_item("lines", found.lines)?;
