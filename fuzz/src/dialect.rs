@@ -9,7 +9,7 @@ use crate::bcc::{
 /// Rewrite a program; lines stay, and every column of the result has one in the program.
 pub fn dialect(text: &str) {
     let folders = Folders { include_dirs: &[] };
-    let program = match Program::rewrite(text, "<text>", &folders) {
+    let program = match Program::rewrite(text.as_bytes(), "<text>", &folders) {
         Ok(program) => program,
         Err(refused) => {
             assert!(refused.line >= 1 && refused.column >= 1);

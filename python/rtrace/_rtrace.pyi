@@ -31,6 +31,7 @@ __all__ = [
     "enum_has_value",
     "enumerators",
     "event_from",
+    "explain_program",
     "filter_matches",
     "find_compiler",
     "find_executable",
@@ -45,6 +46,7 @@ __all__ = [
     "parse_filter",
     "parse_format",
     "poll_buffers",
+    "show_c",
     "struct_has_member",
     "struct_member",
     "syscall_name",
@@ -273,7 +275,7 @@ class RingBuffer:
 
 def close_all(links: list[Link]) -> None: ...
 def compile_c(
-    source: str,
+    source: str | bytes,
     *,
     name: str = "<text>",
     include_dirs: Sequence[str | PathLike[str]] = ...,
@@ -286,6 +288,9 @@ def elf_symbol_offset(path: str | PathLike[str], name: str) -> int | None: ...
 def enumerators(names: set[str]) -> dict[str, int]: ...
 def enum_has_value(name: str, value: str) -> bool | None: ...
 def event_from(class_: type[_Event], address: int, /) -> _Event: ...
+def explain_program(
+    object: Object, program: str, *, kind: str | None = None, target: str | None = None, log_level: int = 1
+) -> dict[str, Any]: ...
 def filter_matches(
     expression: str,
     format_text: str,
@@ -308,6 +313,14 @@ def missing_capabilities() -> list[str]: ...
 def open_perf_counter(type: int, config: int, *, pid: int | None = None, cpu: int | None = None) -> int: ...
 def parse_filter(expression: str, format_text: str) -> list[list[dict[str, Any]]]: ...
 def parse_format(text: str, enumerators: dict[str, int] = ...) -> dict[str, Any]: ...
+def show_c(
+    source: str | bytes,
+    stage: str,
+    *,
+    name: str = "<text>",
+    include_dirs: Sequence[str | PathLike[str]] = ...,
+    cflags: Sequence[str] = ...,
+) -> str: ...
 def struct_has_member(name: str, member: str) -> bool | None: ...
 def poll_buffers(
     buffers: Sequence[

@@ -24,6 +24,8 @@ pub(crate) enum Target {
     SecurityHook,
     /// A tracepoint, for arguments with types.
     Tracepoint,
+    /// What the kernel can go through one by one, without the `bpf_iter_` of the function that stands for it.
+    Iterator,
 }
 
 impl fmt::Display for Target {
@@ -33,6 +35,7 @@ impl fmt::Display for Target {
             Self::Function => "function",
             Self::SecurityHook => "hook of the security modules",
             Self::Tracepoint => "tracepoint",
+            Self::Iterator => "iterator",
         })
     }
 }
@@ -63,7 +66,7 @@ const fn cgroup_socket(name: &'static str, attach_type: attach) -> Kind {
 }
 
 /// Tracing kinds by the field's words, the network's by the names of their ELF sections, which are their only names.
-static KINDS: [Kind; 55] = [
+static KINDS: [Kind; 56] = [
     kind("kprobe", program::BPF_PROG_TYPE_KPROBE, None),
     kind("kretprobe", program::BPF_PROG_TYPE_KPROBE, None),
     kind("uprobe", program::BPF_PROG_TYPE_KPROBE, None),
@@ -76,6 +79,7 @@ static KINDS: [Kind; 55] = [
     trampoline("fexit", program::BPF_PROG_TYPE_TRACING, attach::BPF_TRACE_FEXIT, Target::Function),
     trampoline("fmod_ret", program::BPF_PROG_TYPE_TRACING, attach::BPF_MODIFY_RETURN, Target::Function),
     trampoline("lsm", program::BPF_PROG_TYPE_LSM, attach::BPF_LSM_MAC, Target::SecurityHook),
+    trampoline("iter", program::BPF_PROG_TYPE_TRACING, attach::BPF_TRACE_ITER, Target::Iterator),
     kind("xdp", program::BPF_PROG_TYPE_XDP, Some(attach::BPF_XDP)),
     kind("xdp/cpumap", program::BPF_PROG_TYPE_XDP, Some(attach::BPF_XDP_CPUMAP)),
     kind("xdp/devmap", program::BPF_PROG_TYPE_XDP, Some(attach::BPF_XDP_DEVMAP)),
@@ -148,6 +152,7 @@ fn section_name(section: &ProgramSection) -> Option<&'static str> {
         ProgramSection::FEntry { .. } => "fentry",
         ProgramSection::FExit { .. } => "fexit",
         ProgramSection::Lsm { .. } => "lsm",
+        ProgramSection::Iter { .. } => "iter",
         ProgramSection::PerfEvent => "perf event",
         ProgramSection::Xdp { attach_type: XdpAttachType::Interface, .. } => "xdp",
         ProgramSection::Xdp { attach_type: XdpAttachType::CpuMap, .. } => "xdp/cpumap",
@@ -188,7 +193,7 @@ fn section_name(section: &ProgramSection) -> Option<&'static str> {
             SockAddr::UDPRecvMsg4 => "cgroup/recvmsg4",
             SockAddr::UDPRecvMsg6 => "cgroup/recvmsg6",
         },
-        ProgramSection::LsmCgroup | ProgramSection::Extension | ProgramSection::Iter { .. } => return None,
+        ProgramSection::LsmCgroup | ProgramSection::Extension => return None,
     })
 }
 
@@ -198,6 +203,7 @@ pub(crate) fn flags_of(section: &ProgramSection) -> u32 {
         ProgramSection::UProbe { sleepable: true }
         | ProgramSection::URetProbe { sleepable: true }
         | ProgramSection::Lsm { sleepable: true }
+        | ProgramSection::Iter { sleepable: true }
         | ProgramSection::FEntry { sleepable: true }
         | ProgramSection::FExit { sleepable: true } => BPF_F_SLEEPABLE,
         ProgramSection::Xdp { frags: true, .. } => BPF_F_XDP_HAS_FRAGS,

@@ -28,6 +28,7 @@ mod program;
 mod record_buffer;
 mod ring_buffer;
 mod sections;
+mod shared_maps;
 mod spec;
 mod symbols;
 mod sys;
@@ -48,7 +49,7 @@ mod _rtrace {
     #[pymodule_export]
     use super::attach::perf_event::open_perf_counter;
     #[pymodule_export]
-    use super::bcc::interface::{compile_c, find_compiler};
+    use super::bcc::interface::{compile_c, find_compiler, show_c};
     #[pymodule_export]
     use super::bcc::kernel_questions::{enum_has_value, struct_has_member};
     #[pymodule_export]
@@ -56,6 +57,8 @@ mod _rtrace {
         filter::{filter_matches, parse_filter},
         format::parse_format,
     };
+    #[pymodule_export]
+    use super::load::explain::explain_program;
     #[pymodule_export]
     use super::poll::{event_from, poll_buffers};
     #[pymodule_export]

@@ -3,6 +3,7 @@
 //! aya-obj parses and relocates; the system calls are rtrace's own, because aya's loader reads the whole kernel BTF
 //! before anything else (tens of milliseconds) and has neither task storage nor batches.
 
+pub(crate) mod explain;
 mod maps;
 mod source_line;
 
@@ -31,6 +32,7 @@ use crate::{
     object::Object,
     program::Program,
     sections::Meant,
+    shared_maps,
     spec::Parsed,
     sys::{
         bpf::{self, ProgramAttributes, SourceInfo},
@@ -42,10 +44,11 @@ const TARGET: &str = "rtrace::object";
 
 /// Make the maps of an object and load the named programs, each for the target that it has.
 pub(crate) fn load(name: &str, parsed: Parsed, programs: &HashMap<String, Option<String>>) -> Result<Object, Error> {
-    let Parsed { mut elf, maps: facts, meant, dialect, .. } = parsed;
+    let Parsed { mut elf, maps: mut facts, meant, dialect, .. } = parsed;
     let refused = |cause: String| refused(name, None, cause);
     let btf = load_btf(name, &mut elf);
-    let maps = create_maps(name, &elf, &facts, btf.as_ref())?;
+    let mut maps = shared_maps::find_extern(&mut facts)?;
+    maps.extend(create_maps(name, &elf, &facts, btf.as_ref())?);
     let fds = maps.iter().map(|(map, fd)| (map.as_str(), fd.as_raw_fd(), elf.maps[map].clone())).collect::<Vec<_>>();
     let text: HashSet<usize> = elf.functions.keys().map(|(section, _)| *section).collect();
     elf.relocate_maps(fds.iter().map(|(map, fd, parsed)| (*map, *fd, parsed)), &text)
@@ -68,6 +71,7 @@ pub(crate) fn load(name: &str, parsed: Parsed, programs: &HashMap<String, Option
     }
     let maps = maps.into_iter().filter_map(|(map, fd)| Some((facts.get(&map)?.clone(), fd)));
     let maps = LoadedMaps::new(name, maps);
+    maps.publish();
     debug!(target: TARGET, "loaded `{name}`: {} programs", accepted.len());
     Ok(Object::new(name, loader, accepted, maps))
 }
@@ -139,6 +143,14 @@ impl Loader {
         self.elf.programs.keys()
     }
 
+    /// Refuse names that are no program's.
+    pub(crate) fn must_have(&self, program: &str) -> Result<(), Error> {
+        if self.elf.programs.contains_key(program) {
+            return Ok(());
+        }
+        Err(Error::no_such("program", program, &self.object, self.elf.programs.keys()))
+    }
+
     /// Load a program, as another kind than its section says if `kind` is given.
     pub(crate) fn load_program(
         &mut self,
@@ -146,6 +158,19 @@ impl Loader {
         kind: Option<&'static Kind>,
         target: Option<&str>,
     ) -> Result<Program, Error> {
+        let (fd, kind) = self.load_with(name, kind, target, |attributes, _| bpf::program_load(attributes, None))?;
+        debug!(target: TARGET, "loaded program `{name}` of `{}` as {}", self.object, kind.name);
+        Ok(Program::new(name, kind, target, fd))
+    }
+
+    /// Have `load` load a program as the kernel is to get it.
+    fn load_with<T>(
+        &mut self,
+        name: &str,
+        kind: Option<&'static Kind>,
+        target: Option<&str>,
+        load: impl Fn(&ProgramAttributes<'_>, &Function) -> io::Result<T>,
+    ) -> Result<(T, &'static Kind), Error> {
         self.fit_to_kernel()?;
         let refused = |cause: String| refused(&self.object, Some(name), cause);
         let program = &self.elf.programs[name];
@@ -174,7 +199,7 @@ impl Loader {
             .get(&program.function_key())
             .ok_or_else(|| refused(format!("program `{name}` has no instructions")))?;
         let mut contexts = if self.dialect { kernel_reads::contexts_of(kind.program_type) } else { &[] }.iter();
-        let fd = loop {
+        loop {
             let function = match contexts.next() {
                 Some(context) => Cow::Owned(replace_reads(&self.object, function, *context)?),
                 None => Cow::Borrowed(function),
@@ -191,17 +216,15 @@ impl Loader {
                 attach_to: attach_to.map(|target| (target.id, target.module.as_ref().map(AsFd::as_fd))),
                 source: self.btf.as_ref().map(|fd| (fd.as_fd(), &functions, &lines)),
             };
-            match bpf::program_load(&attributes, None) {
-                Ok(fd) => break fd,
+            match load(&attributes, &function) {
+                Ok(loaded) => break Ok((loaded, kind)),
                 Err(source) if contexts.len() == 0 => {
                     let place = |log: &[String]| source_line::of_refusal(log, &function, self.elf.btf.as_ref());
                     return Err(explain_refusal(&self.object, &attributes, source, place));
                 }
                 Err(_) => {}
             }
-        };
-        debug!(target: TARGET, "loaded program `{name}` of `{}` as {}", self.object, kind.name);
-        Ok(Program::new(name, kind, target, fd))
+        }
     }
 
     /// Return the types that offsets are taken from.
@@ -250,6 +273,7 @@ fn find_target(kind: &'static Kind, target: &str) -> Result<AttachTarget, Error>
     let found = match kind.target {
         Target::SecurityHook => btf::find_function(&format!("bpf_lsm_{target}")),
         Target::Tracepoint => btf::find_tracepoint(target),
+        Target::Iterator => btf::find_function(&format!("bpf_iter_{target}")),
         Target::Function | Target::None => btf::find_function(target),
     };
     let found = found.map_err(|source| Error::Btf { of: "vmlinux".into(), source })?;
@@ -277,11 +301,8 @@ fn explain_refusal(
     source: io::Error,
     place: impl FnOnce(&[String]) -> Option<String>,
 ) -> Error {
-    const LOG_BYTES: usize = 16 << 20;
     let name = attributes.name;
-    let mut log = vec![0; LOG_BYTES];
-    let _ = bpf::program_load(attributes, Some(&mut log));
-    let text = String::from_utf8_lossy(log.split(|byte| *byte == 0).next().unwrap_or_default()).into_owned();
+    let (text, _) = verifier_log(attributes, 1);
     let lines: Vec<String> = text.lines().map(str::to_owned).collect();
     // A verifier that never got to see the program leaves an empty log: that is the system refusing, not it.
     if lines.len() > 1 {
@@ -299,6 +320,15 @@ fn explain_refusal(
         },
         errno: source.raw_os_error(),
     })
+}
+
+/// Load a program once more, with the verifier's log at a level; return the log and what became of it.
+fn verifier_log(attributes: &ProgramAttributes<'_>, level: u32) -> (String, io::Result<OwnedFd>) {
+    const LOG_BYTES: usize = 16 << 20;
+    let mut log = vec![0; LOG_BYTES];
+    let loaded = bpf::program_load(attributes, Some((&mut log, level)));
+    let text = String::from_utf8_lossy(log.split(|byte| *byte == 0).next().unwrap_or_default()).into_owned();
+    (text, loaded)
 }
 
 fn source_info(function: &Function) -> (SourceInfo, SourceInfo) {

@@ -11,7 +11,8 @@ use pyo3::PyResult;
 
 use crate::{
     error::Error,
-    map::{Map, MapFacts},
+    map::{Map, MapFacts, Sharing},
+    shared_maps,
 };
 
 /// What a map is, and its descriptor for as long as the object is open.
@@ -27,6 +28,13 @@ impl LoadedMaps {
     pub(crate) fn new(object: &str, maps: impl Iterator<Item = (MapFacts, OwnedFd)>) -> Self {
         let maps = maps.map(|(facts, fd)| (facts.name.clone(), (facts, Arc::new(Mutex::new(Some(fd))))));
         Self { object: object.to_owned(), maps: maps.collect() }
+    }
+
+    /// Let other objects of this process have the maps that the program makes public.
+    pub(crate) fn publish(&self) {
+        for (facts, fd) in self.maps.values().filter(|(facts, _)| facts.sharing == Sharing::Public) {
+            shared_maps::publish(facts, fd);
+        }
     }
 
     /// Return the map called `name`.

@@ -18,7 +18,10 @@ use pyo3::{
     types::{PyBytes, PyDict, PyList},
 };
 
-pub(crate) use self::{facts::MapFacts, value::bytes_of};
+pub(crate) use self::{
+    facts::{MapFacts, Sharing},
+    value::bytes_of,
+};
 use self::{
     shape::{Shape, check_length, found},
     value::bytes_in,

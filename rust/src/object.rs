@@ -56,6 +56,10 @@ impl Object {
         operation(guard.as_mut().ok_or_else(|| Error::Closed(format!("object `{}`", self.name)))?)
     }
 
+    pub(crate) fn with_loader<T>(&self, use_it: impl FnOnce(&mut Loader) -> Result<T, Error>) -> Result<T, Error> {
+        self.with_state(|state| use_it(&mut state.loader))
+    }
+
     fn with_program<T>(&self, name: &str, operation: impl FnOnce(&Program) -> Result<T, Error>) -> Result<T, Error> {
         self.with_state(|State { programs, .. }| {
             operation(
@@ -125,9 +129,7 @@ impl Object {
         logging::listen(py)?;
         py.detach(|| {
             self.with_state(|State { loader, programs }| {
-                if !loader.programs().any(|known| known == name) {
-                    return Err(Error::no_such("program", name, &self.name, loader.programs()));
-                }
+                loader.must_have(name)?;
                 programs.insert(name.to_owned(), loader.load_program(name, kind, target)?);
                 Ok(())
             })

@@ -9,7 +9,7 @@ use std::{
 
 use aya_obj::{
     EbpfSectionKind, Map as ObjectMap,
-    generated::{BPF_F_MMAPABLE, BPF_F_RDONLY_PROG, bpf_insn, bpf_map_type},
+    generated::{BPF_F_MMAPABLE, BPF_F_RDONLY_PROG, bpf_map_type},
     maps::PinningType,
 };
 use pyo3::{
@@ -19,12 +19,15 @@ use pyo3::{
 };
 
 use crate::{
-    bcc::{object::Dialect, type_description::MapTypes},
+    bcc::{
+        object::{Dialect, Note},
+        type_description::MapTypes,
+    },
     error::Error,
     kernel::btf::{Btf, BtfError, Type, kind},
     layout::Layout,
     load, logging,
-    map::{MapFacts, bytes_of},
+    map::{MapFacts, Sharing, bytes_of},
     object::Object,
     prebuilt,
     sections::{self, Meant},
@@ -82,7 +85,17 @@ impl ObjectSpec {
         }
         let btf = elf.btf.as_ref().map(|btf| Btf::parse(Contents::Read(btf.to_bytes()), None)).transpose();
         let btf = btf.map_err(|source| Error::Btf { of: name.to_owned(), source })?.map(Arc::new);
-        let maps = elf.maps.iter().map(|(map, parsed)| (map.clone(), map_facts(map, parsed, btf.as_ref()))).collect();
+        let facts = |(map, parsed): (&String, &ObjectMap)| {
+            let mut facts = map_facts(map, parsed, btf.as_ref());
+            match dialect.as_ref().and_then(|dialect| dialect.note(map)) {
+                Some(Note::Public) => facts.sharing = Sharing::Public,
+                Some(Note::Extern) => facts.sharing = Sharing::Extern,
+                Some(Note::Pinned(path)) => facts.pin = Some(path.clone()),
+                None => {}
+            }
+            (map.clone(), facts)
+        };
+        let maps = elf.maps.iter().map(facts).collect();
         let mut globals = btf.as_deref().map(global_layouts).unwrap_or_default();
         // To BTF, maps are variables too.
         globals.retain(|variable, _| !elf.maps.contains_key(variable));
@@ -159,12 +172,7 @@ impl ObjectSpec {
         let found =
             programs.get(program).ok_or_else(|| Error::no_such("program", program, &self.name, programs.keys()))?;
         let function = &parsed.elf.functions[&found.function_key()];
-        let encode = |instruction: &bpf_insn| {
-            let registers = instruction.dst_reg() | instruction.src_reg() << 4;
-            let (offset, immediate) = (instruction.off.to_le_bytes(), instruction.imm.to_le_bytes());
-            [&[instruction.code, registers], &offset[..], &immediate[..]].concat()
-        };
-        Ok(PyBytes::new(py, &function.instructions.iter().flat_map(encode).collect::<Vec<_>>()))
+        Ok(PyBytes::new(py, &load::explain::bytes_of(&function.instructions)))
     }
 
     /// Names of the maps and their sizes in entries.
@@ -312,6 +320,7 @@ fn map_facts(name: &str, map: &ObjectMap, btf: Option<&Arc<Btf>>) -> MapFacts {
         value: layout(types.map(|(_, value)| value), value_size),
         pin: matches!(map.pinning(), PinningType::ByName).then(|| Path::new("/sys/fs/bpf").join(name)),
         described: MapTypes::of(name, map, btf),
+        sharing: Sharing::None,
     }
 }
 

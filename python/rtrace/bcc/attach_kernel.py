@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
+
 from rtrace.bcc import discovery
 from rtrace.bcc.attachments import Attachments
+from rtrace.bcc.cpus import possible_cpus
 from rtrace.bcc.names import raw, text
 from rtrace.errors import AttachError, RtraceError, TargetNotFoundError
 
@@ -65,10 +68,16 @@ class KernelAttachments(Attachments):
         event, fn_name, event_re
             As in :meth:`attach_kprobe`.
         maxactive
-            Calls that can be under way at once without being missed. Only tracefs could set it; the kernel's own
-            choice is used, and what is missed is counted (:meth:`missed`).
+            Calls that can be under way at once without being missed. Only ``kprobe_events`` of tracefs can set it, and
+            what is written there outlives a process that is killed; rtrace leaves nothing behind, so the kernel's own
+            choice stays: at least one for each possible CPU. Asking for more warns; :meth:`missed` counts.
         """
-        del maxactive
+        if maxactive > possible_cpus():
+            message = (
+                f"maxactive={maxactive} of kretprobes: left at the kernel's own choice, as probes of "
+                "kprobe_events outlive a killed process; missed() tells whether calls were missed"
+            )
+            warnings.warn(message, UserWarning, stacklevel=2)
         if event_re:
             names = discovery.get_kprobe_functions(event_re)
             self._attach_many("kretprobe", event_re, names, lambda name: self.attach_kretprobe(name, fn_name))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from rtrace.bcc import debug
 from rtrace.bcc.function import Function
 from rtrace.bcc.kinds import kind_of
 from rtrace.bcc.names import raw, text
@@ -24,6 +25,7 @@ class Attachments:
 
     loaded: Loaded
     funcs: dict[bytes, Function]
+    debug: int
 
     @property
     def native(self) -> _rtrace.Object:
@@ -62,7 +64,7 @@ class Attachments:
         return self._load(text(func_name), kind_of(prog_type, attach_type))
 
     def _load(self, name: str, kind: str, target: str | None = None) -> Function:
-        self.native.load_program(name, kind=kind, target=target)
+        debug.load_program(self.debug, self.native, name, kind, target)
         self.funcs[raw(name)] = function = Function(self, raw(name))  # type: ignore[arg-type]
         return function
 

@@ -8,6 +8,7 @@ import time
 import weakref
 
 from rtrace import _rtrace
+from rtrace.bcc import debug as show
 from rtrace.bcc import discovery, enums
 from rtrace.bcc.attach_kernel import KernelAttachments
 from rtrace.bcc.attach_network import NetworkAttachments
@@ -61,7 +62,10 @@ class BPF(  # one class with everything on it, as its users know it
     text
         The source itself.
     debug
-        Taken; rtrace logs through :mod:`logging` instead.
+        What to show on stderr, as a sum: ``DEBUG_PREPROCESSOR`` the rewritten C, ``DEBUG_LLVM_IR`` what the compiler
+        makes of it first, ``DEBUG_BTF`` what loading has to say, and of every program ``DEBUG_BPF`` the instructions
+        as the kernel gets them and the verifier's summary, ``DEBUG_SOURCE`` the instructions below the lines that they
+        are from, ``DEBUG_BPF_REGISTER_STATE`` what the verifier knows at each of them.
     cflags
         Options for the compiler.
     usdt_contexts
@@ -154,9 +158,10 @@ class BPF(  # one class with everything on it, as its users know it
         else:
             name, source = read_source(src_file, text, contexts)
             self.counts_powers = "bpf_log2" in source
-            self._spec = compile_source(name, source, cflags)
+            self._spec = compile_source(name, source, cflags, debug)
         self.funcs = {}
-        self.loaded = Loaded(self._spec.load({}))
+        with show.loading(debug):
+            self.loaded = Loaded(self._spec.load({}))
         # Also runs at Python's end. It knows the loaded object alone, so that this one can go before.
         self._finalizer = weakref.finalize(self, self.loaded.close)
         try:
@@ -356,13 +361,15 @@ def read_source(src_file: Name, text: Name | None, contexts: Sequence[USDT]) -> 
     return name, source
 
 
-def compile_source(name: str, source: str, cflags: Sequence[Name]) -> _rtrace.ObjectSpec:
+def compile_source(name: str, source: str, cflags: Sequence[Name], debug: int = 0) -> _rtrace.ObjectSpec:
     """Compile a text; headers lie beside the file that it is from."""
     if not isinstance(cflags, (list, tuple)):
         message = f"cflags must be a list of options, not {cflags!r}"
         raise TypeError(message)
     folders = [] if name == "<text>" else [os.path.dirname(name) or "."]
-    data = _rtrace.compile_c(source, name=name, include_dirs=folders, cflags=[as_text(flag) for flag in cflags])
+    flags = [as_text(flag) for flag in cflags]
+    show.show_source(debug, source, name=name, include_dirs=folders, cflags=flags)
+    data = _rtrace.compile_c(source, name=name, include_dirs=folders, cflags=flags)
     return _rtrace.ObjectSpec.parse(data, name)
 
 

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import struct
 
+TYPE_CHECKING = False  # saves the import of typing
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 # include/uapi/linux/bpf_common.h and bpf.h: the classes, sizes and operations that make an opcode.
 _SIZES = {0x00: "u32", 0x08: "u16", 0x10: "u8", 0x18: "u64"}
 _OPERATIONS = {
@@ -35,6 +39,7 @@ _COMPARISONS = {
 }
 _WIDE, _CALL, _EXIT, _GOTO, _NEGATE, _BYTE_ORDER = 0x18, 0x85, 0x95, 0x05, 0x80, 0xD0
 _ATOMIC = 0xC0
+_INDIRECT = 0x40
 _REGISTER = 0x08
 
 
@@ -47,21 +52,22 @@ def disassemble(instructions: bytes) -> str:
        0: r0 = 0
        1: exit
     """
-    lines = []
+    return "\n".join(f"{number:4}: {text}" for number, text in instructions_of(instructions))
+
+
+def instructions_of(instructions: bytes) -> Iterator[tuple[int, str]]:
+    """Return an iterator over a program's instructions: number and text."""
     decoded = list(struct.iter_unpack("<BBhi", instructions))
     number = 0
     while number < len(decoded):
         code, registers, offset, immediate = decoded[number]
         if code == _WIDE and number + 1 < len(decoded):
             value = decoded[number + 1][3] << 32 | immediate & 0xFFFF_FFFF
-            text = f"r{registers & 15} = {value & 0xFFFF_FFFF_FFFF_FFFF:#x} ll"
-            lines.append(f"{number:4}: {text}")
+            yield number, f"r{registers & 15} = {value & 0xFFFF_FFFF_FFFF_FFFF:#x} ll"
             number += 2
             continue
-        text = _one(code, registers & 15, registers >> 4, offset, immediate)
-        lines.append(f"{number:4}: {text}")
+        yield number, _one(code, registers & 15, registers >> 4, offset, immediate)
         number += 1
-    return "\n".join(lines)
 
 
 def _one(code: int, target: int, source: int, offset: int, immediate: int) -> str:
@@ -76,7 +82,8 @@ def _one(code: int, target: int, source: int, offset: int, immediate: int) -> st
         operator = "=" if code & 0xE0 != _ATOMIC else "atomic"
         return f"*({size} *)(r{target} {offset:+}) {operator} r{source}"
     if kind == 0:
-        return f"r0 = *({size} *)skb[{immediate}]"
+        place = f"r{source} {immediate:+}" if code & 0xE0 == _INDIRECT else str(immediate)
+        return f"r0 = *({size} *)skb[{place}]"
     if kind in {4, 7}:
         return _arithmetic(code, "w" if kind == 4 else "r", target, source, immediate)  # noqa: PLR2004
     return _jump(code, "w" if kind == 6 else "r", target, source, offset, immediate)  # noqa: PLR2004

@@ -39,19 +39,9 @@ def main(words: list[str]) -> int:
     if os.path.abspath(output) == os.path.abspath(arguments.program):
         message = f"compile `{arguments.program}`: the object would replace the program"
         raise CommandError(message, hint="name it with -o", exit_code=2)
-    data = _rtrace.compile_c(
-        read(arguments.program), name=arguments.program, include_dirs=arguments.include, cflags=words[end + 1 :]
-    )
+    with open(arguments.program, "rb") as file:
+        source = file.read()
+    data = _rtrace.compile_c(source, name=arguments.program, include_dirs=arguments.include, cflags=words[end + 1 :])
     with open(output, "wb") as file:
         file.write(data)
     return 0
-
-
-def read(path: str) -> str:
-    """Return the source."""
-    try:
-        with open(path, encoding="utf-8") as file:
-            return file.read()
-    except UnicodeDecodeError as error:
-        message = f"compile `{path}`: no text in UTF-8: byte {error.start}"
-        raise CommandError(message) from None

@@ -18,7 +18,8 @@ use super::{
     kernel_types,
     prelude::{self, Names},
     scan::{Scan, Tracepoint},
-    source::{Folders, Program},
+    source::{Folders, Program, Unit},
+    source_text,
     tracepoint_struct::{self, Missing},
 };
 use crate::{error::Error, sys};
@@ -67,7 +68,7 @@ const MACHINE: &str = "-D__aarch64__";
 
 /// What `compile_c` is asked for.
 pub(crate) struct Request<'a> {
-    pub(crate) source: &'a str,
+    pub(crate) source: &'a [u8],
     pub(crate) name: &'a str,
     pub(crate) include_dirs: Vec<PathBuf>,
     pub(crate) cflags: Vec<String>,
@@ -82,16 +83,8 @@ pub(crate) fn compile(request: &Request<'_>, zig: impl FnOnce() -> Option<PathBu
         let operation = format!("compile `{}`: {operation}", request.name);
         move |source: io::Error| Error::System { operation, source }
     };
-    let mut include_dirs = request.include_dirs.clone();
-    include_dirs.extend(folders_of(&request.cflags));
-    let mut program = Program::rewrite(request.source, request.name, &Folders { include_dirs: &include_dirs })
-        .map_err(|diagnostic| refused(request, vec![diagnostic], String::new(), None))?;
-    let compiler = Compiler::find(zig).ok_or_else(|| Error::NotSupported {
-        operation: format!("compile `{}`", request.name),
-        feature: "a C compiler",
-        minimum_kernel: None,
-        hint: format!("install clang {OLDEST} or newer, or `pip install rtrace[clang]`, or set {VARIABLE}"),
-    })?;
+    let program = rewrite(request)?;
+    let compiler = find_compiler(request, zig)?;
     let kernel = Kernel::running().map_err(system("ask which kernel is running"))?;
     let cpus = sys::possible_cpus().unwrap_or(1);
     let identity = compiler.identity().map_err(system("look at the compiler"))?;
@@ -101,11 +94,43 @@ pub(crate) fn compile(request: &Request<'_>, zig: impl FnOnce() -> Option<PathBu
         debug!(target: TARGET, "`{}` was compiled before: {key}", request.name);
         return Ok(object);
     }
-    let object = build(request, &mut program, &compiler, &kernel, cpus)?;
+    let object = build(request, &program, &compiler, &kernel, cpus, &[])?;
     if let Some(cache) = cache {
         cache.put(&key, &object);
     }
     Ok(object)
+}
+
+/// Return the rewritten text of a program and its own headers, each behind a line with its name.
+pub(crate) fn show_rewritten(request: &Request<'_>) -> Result<String, Error> {
+    let named = |unit: Unit| format!("// {}\n{}\n", unit.name, unit.rewritten);
+    Ok(rewrite(request)?.units.into_iter().map(named).collect())
+}
+
+/// Return what the compiler's first half makes of a program.
+pub(crate) fn show_llvm(request: &Request<'_>, zig: impl FnOnce() -> Option<PathBuf>) -> Result<String, Error> {
+    let (program, compiler) = (rewrite(request)?, find_compiler(request, zig)?);
+    let failed = |source| Error::System { operation: format!("compile `{}`", request.name), source };
+    let kernel = Kernel::running().map_err(failed)?;
+    let cpus = sys::possible_cpus().unwrap_or(1);
+    let text = build(request, &program, &compiler, &kernel, cpus, &["-S", "-emit-llvm"])?;
+    Ok(String::from_utf8_lossy(&text).into_owned())
+}
+
+fn rewrite(request: &Request<'_>) -> Result<Program, Error> {
+    let mut include_dirs = request.include_dirs.clone();
+    include_dirs.extend(folders_of(&request.cflags));
+    Program::rewrite(request.source, request.name, &Folders { include_dirs: &include_dirs })
+        .map_err(|diagnostic| refused(request, vec![diagnostic], String::new(), None))
+}
+
+fn find_compiler(request: &Request<'_>, zig: impl FnOnce() -> Option<PathBuf>) -> Result<Compiler, Error> {
+    Compiler::find(zig).ok_or_else(|| Error::NotSupported {
+        operation: format!("compile `{}`", request.name),
+        feature: "a C compiler",
+        minimum_kernel: None,
+        hint: format!("install clang {OLDEST} or newer, or `pip install rtrace[clang]`, or set {VARIABLE}"),
+    })
 }
 
 fn key(request: &Request<'_>, program: &Program, kernel: &Kernel, compiler: &str, cpus: usize) -> String {
@@ -137,10 +162,11 @@ fn folders_of(cflags: &[String]) -> Vec<PathBuf> {
 
 fn build(
     request: &Request<'_>,
-    program: &mut Program,
+    program: &Program,
     compiler: &Compiler,
     kernel: &Kernel,
     cpus: usize,
+    more_flags: &[&str],
 ) -> Result<Vec<u8>, Error> {
     let system = |operation: &'static str| {
         let operation = format!("compile `{}`: {operation}", request.name);
@@ -151,13 +177,15 @@ fn build(
     let mut flags: Vec<String> = FLAGS.iter().map(|flag| (*flag).to_owned()).collect();
     flags.push(MACHINE.to_owned());
     flags.extend(request.cflags.iter().cloned());
+    flags.extend(more_flags.iter().map(|flag| (*flag).to_owned()));
     // Compilers take as long to start as the kernel's types to read: both at once.
     let started = compiler.start(folder.path(), OUTPUT, &flags);
     let (front, hint) = front(program, kernel, cpus)?;
     let input = input(program, front);
     let failed = |diagnostics, log, hint| refused(request, diagnostics, log, hint);
     let said = |message: String| {
-        vec![Diagnostic { file: request.name.to_owned(), line: 0, column: 0, severity: "error".into(), message }]
+        let (file, severity) = (request.name.to_owned(), "error".into());
+        vec![Diagnostic { file, line: 0, column: 0, severity, message, shown: None }]
     };
     let names = |log: &str| {
         let named: Vec<_> = program
@@ -168,6 +196,7 @@ fn build(
                 name: &unit.name,
                 source: &unit.source,
                 edits: &unit.edits,
+                marks: &unit.marks,
             })
             .collect();
         diagnostics::parse(log, &named)
@@ -200,9 +229,10 @@ fn build(
 /// Make the error of a program that does not compile.
 fn refused(request: &Request<'_>, diagnostics: Vec<Diagnostic>, log: String, hint: Option<String>) -> Error {
     let first = diagnostics.iter().find(|diagnostic| diagnostic.severity == "error");
-    let excerpt = first
-        .filter(|first| first.file == request.name)
-        .and_then(|first| diagnostics::excerpt(request.source, first.line, first.column));
+    let excerpt = first.and_then(|first| {
+        let (text, _) = source_text::decode(request.source);
+        diagnostics::excerpt(&text, first.shown?, first.column)
+    });
     Error::Compile { name: request.name.to_owned(), diagnostics, excerpt, log, hint }
 }
 
@@ -221,6 +251,9 @@ fn front(program: &Program, kernel: &Kernel, cpus: usize) -> Result<(String, Opt
         own_tags: scan.own_tags,
         own_names: scan.own_names,
     };
+    let iterators: Vec<String> = scan.iterators.iter().map(|target| format!("bpf_iter__{target}")).collect();
+    request.tags.extend(iterators.iter().map(String::as_str));
+    request.identifiers.extend(iterators.iter().map(String::as_str));
     names.expand(&mut request.identifiers);
     request.own_tags.extend(names.scan.own_tags.iter().copied());
     request.own_tags.extend(wanted.iter().map(String::as_str));
@@ -243,6 +276,7 @@ fn front(program: &Program, kernel: &Kernel, cpus: usize) -> Result<(String, Opt
     if !program.bcc_headers.is_empty() {
         section(&mut text, prelude::PROTO.name, prelude::PROTO.text);
     }
+    section(&mut text, "rtrace/headers.h", &program.packet_headers.declarations());
     let identity = kernel.identity();
     let _ = writeln!(text, "const char __rtrace_dialect[] SEC(\".rtrace.dialect\") = \"{identity}\";");
     Ok((text, hint))

@@ -14,6 +14,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::sys;
+
 /// The environment's word on which compiler to take.
 pub(crate) const VARIABLE: &str = "RTRACE_CLANG";
 /// The first release whose BPF target writes everything that is needed.
@@ -25,6 +27,8 @@ const INPUT: &str = "rtrace=input.c";
 const LOG: &str = "rtrace=log";
 /// Emulated machines take seconds for what takes 50 ms elsewhere.
 const TIME_LIMIT: Duration = Duration::from_mins(2);
+/// Bytes of address space, twenty times what any program takes: macros within macros can ask for any amount.
+const MEMORY_LIMIT: u64 = 2 << 30;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Kind {
@@ -99,7 +103,7 @@ impl Compiler {
         let state = match self.kind {
             Kind::Clang => {
                 command.args(["-target", "bpfel"]).args(flags).args(["-x", "c", "-c", "-", "-o", output]);
-                State::Reading(Child(command.stdin(Stdio::piped()).spawn().map_err(Failure::Run)?))
+                State::Reading(spawn(command.stdin(Stdio::piped()))?)
             }
             // It wants a file.
             Kind::Zig => {
@@ -152,7 +156,7 @@ impl Started {
             }),
             State::NotYet(mut command) => {
                 fs::write(self.folder.join(INPUT), source).map_err(Failure::Run)?;
-                wait(&mut Child(command.spawn().map_err(Failure::Run)?).0, self.begin)
+                wait(&mut spawn(&mut command)?.0, self.begin)
             }
         }?;
         let said = String::from_utf8_lossy(&fs::read(self.folder.join(LOG)).map_err(Failure::Run)?).into_owned();
@@ -174,6 +178,12 @@ pub(crate) enum Failure {
     Killed(i32, String),
     /// It took longer than any program does.
     Slow,
+}
+
+fn spawn(command: &mut Command) -> Result<Child, Failure> {
+    let child = command.spawn().map_err(Failure::Run)?;
+    sys::limit_memory(child.id(), MEMORY_LIMIT);
+    Ok(Child(child))
 }
 
 fn wait(child: &mut process::Child, begin: Instant) -> Result<process::ExitStatus, Failure> {

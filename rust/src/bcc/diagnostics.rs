@@ -7,6 +7,7 @@ use pyo3::{prelude::*, types::PyDict};
 use super::{
     edits::Edits,
     lexer::{self, Kind},
+    line_marks::LineMarks,
 };
 
 /// Why a source is not compiled at all; `at` is a byte of it.
@@ -24,7 +25,8 @@ impl Refusal {
     /// The same as what a compiler says.
     pub(crate) fn diagnostic(&self, source: &str, file: &str) -> Diagnostic {
         let (line, column) = position(source, self.at);
-        Diagnostic { file: file.to_owned(), line, column, severity: "error".into(), message: self.message.clone() }
+        let (severity, message) = ("error".into(), self.message.clone());
+        Diagnostic { file: file.to_owned(), line, column, severity, message, shown: Some(line) }
     }
 }
 
@@ -36,6 +38,8 @@ pub(crate) struct Diagnostic {
     pub(crate) column: usize,
     pub(crate) severity: String,
     pub(crate) message: String,
+    /// The line of the program's own text that it is about, whatever it goes by.
+    pub(crate) shown: Option<usize>,
 }
 
 impl Diagnostic {
@@ -60,6 +64,10 @@ pub(crate) fn summary(name: &str, diagnostics: &[Diagnostic], excerpt: Option<&s
             let _ = write!(text, ": {file}{}:{}", first.line, first.column);
         }
         let _ = write!(text, ": {}", first.message);
+        let includes = diagnostics.iter().find(|said| said.message == INCLUDED && said.file == name);
+        if let Some(place) = includes.filter(|_| first.file != name) {
+            let _ = write!(text, " (included at {})", place.line);
+        }
     }
     if let Some(excerpt) = excerpt {
         let _ = write!(text, "\n{excerpt}");
@@ -83,13 +91,33 @@ pub(crate) struct Named<'a> {
     pub(crate) name: &'a str,
     pub(crate) source: &'a str,
     pub(crate) edits: &'a Edits,
+    pub(crate) marks: &'a LineMarks,
 }
 
 /// Take the compiler's messages apart: `file:line:column: severity: message`.
 ///
 /// Places move from the rewritten text to the user's own; messages about other files keep theirs.
+/// Behind a message about a header come notes of where it is included.
 pub(crate) fn parse(log: &str, files: &[Named<'_>]) -> Vec<Diagnostic> {
-    log.lines().filter_map(|line| parse_line(line, files)).collect()
+    let (mut found, mut included) = (Vec::new(), Vec::new());
+    for line in log.lines() {
+        if let Some(place) = line.strip_prefix("In file included from ") {
+            let place = place.trim_end_matches(':').rsplit_once(':');
+            included.extend(place.and_then(|(file, line)| Some(including(file, line.parse().ok()?, files))));
+        } else if let Some(diagnostic) = parse_line(line, files) {
+            found.push(diagnostic);
+            found.append(&mut included);
+        }
+    }
+    found
+}
+
+const INCLUDED: &str = "included here";
+
+fn including(file: &str, line: usize, files: &[Named<'_>]) -> Diagnostic {
+    let known = files.iter().find(|known| known.compiled_as == file);
+    let file = known.map_or(file, |known| known.name).to_owned();
+    Diagnostic { file, line, column: 1, severity: "note".into(), message: INCLUDED.into(), shown: None }
 }
 
 /// The text that stands behind every program.
@@ -115,7 +143,7 @@ fn parse_line(line: &str, files: &[Named<'_>]) -> Option<Diagnostic> {
     };
     let Some((file, number, column)) = place else {
         let message = message.to_owned();
-        return Some(Diagnostic { file: String::new(), line: 0, column: 0, severity, message });
+        return Some(Diagnostic { file: String::new(), line: 0, column: 0, severity, message, shown: None });
     };
     if file == END
         && let Some(program) = files.first()
@@ -124,13 +152,20 @@ fn parse_line(line: &str, files: &[Named<'_>]) -> Option<Diagnostic> {
         let unclosed = unclosed(program.source);
         let (line, column) = position(program.source, unclosed.unwrap_or(program.source.trim_end().len()));
         let message = if unclosed.is_some() { "this bracket is never closed" } else { message };
-        return Some(Diagnostic { file: program.name.to_owned(), line, column, severity, message: message.to_owned() });
+        let (file, message) = (program.name.to_owned(), message.to_owned());
+        return Some(Diagnostic { file, line, column, severity, message, shown: Some(line) });
     }
-    let (file, column) = match files.iter().find(|known| known.compiled_as == file) {
-        Some(known) => (known.name, known.edits.column(known.source, number, column)),
-        None => (file, column),
+    let found =
+        files.iter().enumerate().find_map(|(index, known)| Some((index, known, known.marks.find(file, number)?)));
+    let (shown, column) = match found {
+        Some((index, known, line)) => {
+            let within = known.source.lines().count() >= line;
+            ((index == 0 && within).then_some(line), known.edits.column(known.source, line, column))
+        }
+        None => (None, column),
     };
-    Some(Diagnostic { file: file.to_owned(), line: number, column, severity, message: message.to_owned() })
+    let file = files.iter().find(|known| known.compiled_as == file).map_or(file, |known| known.name).to_owned();
+    Some(Diagnostic { file, line: number, column, severity, message: message.to_owned(), shown })
 }
 
 /// Find the last bracket that nothing closes.
@@ -176,14 +211,15 @@ pub(crate) fn excerpt(source: &str, line: usize, column: usize) -> Option<String
 #[cfg(test)]
 mod tests {
     use super::{Named, excerpt, parse, position};
-    use crate::bcc::edits::Edits;
+    use crate::bcc::{edits::Edits, line_marks::LineMarks};
 
     #[test]
     fn messages_have_the_places_of_the_users_own_text() {
         let source = "int x;\nint f() { g(); }\n";
         let mut edits = Edits::default();
         edits.insert(7, "static ");
-        let files = [Named { compiled_as: "a.c", name: "a.c", source, edits: &edits }];
+        let marks = LineMarks::read(source, &[], "a.c");
+        let files = [Named { compiled_as: "a.c", name: "a.c", source, edits: &edits, marks: &marks }];
         let log = "a.c:2:18: error: no: such thing\nclang: error: unknown argument: '-q'\n\
                    error: a.c:2:18: in function f: too many args\n1 error generated.\n";
         let found = parse(log, &files);

@@ -25,9 +25,10 @@ impl Edits {
         self.edits.push(Edit { start, end, text: text.into() });
     }
 
-    /// Return the text with all edits made. Those at the same place are made in the order they were asked for.
+    /// Return the text with all edits made. At the same place, what is put in comes before what is replaced, else in
+    /// the order it was asked for.
     pub(crate) fn apply(&mut self, source: &str) -> String {
-        self.edits.sort_by_key(|edit| edit.start);
+        self.edits.sort_by_key(|edit| (edit.start, edit.end));
         let added: usize = self.edits.iter().map(|edit| edit.text.len()).sum();
         let mut result = String::with_capacity(source.len() + added);
         let mut at = 0;
@@ -51,7 +52,7 @@ impl Edits {
         let offset = column.saturating_sub(1).cast_signed();
         let mut on_line: Vec<_> =
             self.edits.iter().filter(|edit| (line_start..=line_end).contains(&edit.start)).collect();
-        on_line.sort_by_key(|edit| edit.start);
+        on_line.sort_by_key(|edit| (edit.start, edit.end));
         for edit in on_line {
             let begins = (edit.start - line_start).cast_signed() + shift;
             if offset < begins {

@@ -4,98 +4,27 @@
 use std::fmt::Write;
 
 use super::{
+    diagnostics::Refusal,
     edits::Edits,
+    function_head::{Body, Declarator, Function, bodies, declarator},
     lexer::{Kind, Token},
-    scan::tracepoint_of,
+    program_section::Program,
 };
-use crate::bcc::diagnostics::Refusal;
 
 /// Registers that hold arguments of a function (x86-64; arm64 has two more, which bcc does not use either).
 const MAX_ARGUMENTS: usize = 6;
 
 /// Find the functions of a source and note what has to change in them.
 pub(crate) fn rewrite(source: &str, tokens: &[Token], edits: &mut Edits) -> Result<(), Refusal> {
-    let mut depth = 0_usize;
-    // Depths at each `#if` that is still open: its branches all start from there.
-    let mut branches = Vec::new();
-    let mut start = 0;
-    let mut directive = None;
-    for (index, token) in tokens.iter().enumerate() {
-        match token.kind {
-            Kind::Directive => directive = Some(index),
-            Kind::EndOfDirective => {
-                if let Some(word) = directive.take().and_then(|hash| tokens.get(hash + 1)) {
-                    match word.text(source) {
-                        "if" | "ifdef" | "ifndef" => branches.push(depth),
-                        "else" | "elif" => depth = branches.last().copied().unwrap_or(depth),
-                        "endif" => {
-                            branches.pop();
-                        }
-                        _ => {}
-                    }
-                }
-                if depth == 0 {
-                    start = index + 1;
-                }
-            }
-            _ if directive.is_some() => {}
-            Kind::Punctuation(b'{') if depth == 0 => {
-                if let Some(function) = Function::parse(source, &tokens[start..index]) {
-                    function.rewrite(edits)?;
-                }
-                depth = 1;
-            }
-            Kind::Punctuation(b'{' | b'(' | b'[') => depth += 1,
-            Kind::Punctuation(b'}' | b')' | b']') => {
-                depth = depth.saturating_sub(1);
-                if depth == 0 && token.is(b'}') {
-                    start = index + 1;
-                }
-            }
-            Kind::Punctuation(b';') if depth == 0 => start = index + 1,
-            _ => {}
+    for Body { function, .. } in bodies(source, tokens) {
+        if let Some(function) = function {
+            function.rewrite(edits)?;
         }
     }
     Ok(())
 }
 
-/// The head of a function's definition.
-struct Function<'a> {
-    source: &'a str,
-    /// What stands in front of the name.
-    specifiers: &'a [Token],
-    name: Token,
-    parameters: Vec<&'a [Token]>,
-}
-
-impl<'a> Function<'a> {
-    /// Recognise `specifiers name(parameters)`, with attributes behind it.
-    fn parse(source: &'a str, head: &'a [Token]) -> Option<Self> {
-        let mut end = head.len();
-        loop {
-            let close = head[..end].last().filter(|token| token.is(b')')).map(|_| end - 1)?;
-            let open = matching(head, close)?;
-            let name = open.checked_sub(1)?;
-            if head[name].kind != Kind::Identifier {
-                return None;
-            }
-            if head[name].text(source).trim_matches('_') == "attribute" {
-                end = name;
-                continue;
-            }
-            // Without a type in front it is a macro, which brings its own.
-            if name == 0 || head[..name].iter().any(|token| token.is(b'=')) {
-                return None;
-            }
-            let parameters = split(&head[open + 1..close]);
-            return Some(Self { source, specifiers: &head[..name], name: head[name], parameters });
-        }
-    }
-
-    fn says(&self, word: &str) -> bool {
-        self.specifiers.iter().any(|token| token.text(self.source) == word)
-    }
-
+impl Function<'_> {
     fn rewrite(&self, edits: &mut Edits) -> Result<(), Refusal> {
         let head = self.specifiers.iter().chain(self.parameters.iter().copied().flatten());
         if let Some(directive) = head.clone().find(|token| token.kind == Kind::Directive) {
@@ -167,158 +96,6 @@ impl<'a> Function<'a> {
     fn unnamed(&self, parameter: &[Token]) -> Refusal {
         let at = parameter.first().map_or(self.name.start, |token| token.start);
         Refusal::new(at as usize, format!("a parameter of `{}` without a name", self.name.text(self.source)))
-    }
-
-    /// Tokens as text on one line.
-    fn words(&self, tokens: &[Token]) -> String {
-        text_of(self.source, tokens)
-    }
-
-    /// Whether the first parameter is a pointer, as contexts are, or there is none.
-    fn takes_context(&self) -> bool {
-        self.parameters.first().is_none_or(|first| first.iter().any(|token| token.is(b'*')))
-    }
-
-    /// The struct that the first parameter points to.
-    fn context(&self) -> &'a str {
-        let words = self.parameters.first().copied().unwrap_or_default();
-        let tag = words.windows(2).find(|pair| pair[0].text(self.source) == "struct");
-        tag.map_or("", |pair| pair[1].text(self.source))
-    }
-}
-
-/// What a function becomes.
-struct Program {
-    section: String,
-    /// The macro of the prelude that reads an argument.
-    arguments: &'static str,
-}
-
-/// Prefixes of functions' names and the section of such programs.
-const PREFIXES: [(&str, &str, &str); 11] = [
-    ("kprobe__", "kprobe", "__rtrace_register"),
-    ("kretprobe__", "kretprobe", "__rtrace_register"),
-    ("raw_tracepoint__", "raw_tracepoint", "__rtrace_element"),
-    ("kfunc__vmlinux__", "fentry", "__rtrace_element"),
-    ("kretfunc__vmlinux__", "fexit", "__rtrace_element"),
-    ("kfunc__", "fentry", "__rtrace_element"),
-    ("kretfunc__", "fexit", "__rtrace_element"),
-    ("kmod_ret__vmlinux__", "fmod_ret", "__rtrace_element"),
-    ("fmod_ret__", "fmod_ret", "__rtrace_element"),
-    ("kmod_ret__", "fmod_ret", "__rtrace_element"),
-    ("lsm__", "lsm", "__rtrace_element"),
-];
-
-/// Structs that contexts point to and the section of programs that get them.
-const CONTEXTS: [(&str, &str); 10] = [
-    ("xdp_md", "xdp"),
-    ("__sk_buff", "socket"),
-    ("bpf_perf_event_data", "perf_event"),
-    ("bpf_sock_ops", "sockops"),
-    ("sk_msg_md", "sk_msg"),
-    ("bpf_sock_addr", "cgroup/connect4"),
-    ("bpf_sock", "cgroup/sock"),
-    ("bpf_cgroup_dev_ctx", "cgroup/dev"),
-    ("bpf_sysctl", "cgroup/sysctl"),
-    ("bpf_sk_lookup", "sk_lookup"),
-];
-
-/// System calls whose arguments are in registers that the first argument points to.
-const WRAPPED: [&str; 5] =
-    ["syscall__", "kprobe____x64_sys_", "kprobe____ia32_sys_", "kprobe____arm64_sys_", "kprobe____se_sys_"];
-
-impl Program {
-    fn of(name: &str, context: &str) -> Self {
-        if let Some((_, section)) = CONTEXTS.iter().find(|(known, _)| *known == context) {
-            return Self { section: (*section).to_owned(), arguments: "__rtrace_no_arguments" };
-        }
-        if let Some((category, event)) = tracepoint_of(name).or_else(|| tracepoint_of(context)) {
-            return Self { section: format!("tracepoint/{category}/{event}"), arguments: "__rtrace_no_arguments" };
-        }
-        if WRAPPED.iter().any(|prefix| name.starts_with(prefix)) {
-            let target = name.strip_prefix("kprobe__").unwrap_or(name);
-            return Self { section: format!("kprobe/{target}"), arguments: "__rtrace_system_call_register" };
-        }
-        if let Some((prefix, section, arguments)) = PREFIXES.iter().find(|(prefix, ..)| name.starts_with(prefix)) {
-            return Self { section: format!("{section}/{}", &name[prefix.len()..]), arguments };
-        }
-        if context == "bpf_raw_tracepoint_args" {
-            return Self { section: format!("raw_tracepoint/{name}"), arguments: "__rtrace_element" };
-        }
-        Self { section: format!("kprobe/{name}"), arguments: "__rtrace_register" }
-    }
-}
-
-/// Tokens as text on one line, also where one of them goes over two.
-fn text_of(source: &str, tokens: &[Token]) -> String {
-    let words: Vec<_> = tokens.iter().map(|token| token.text(source)).collect();
-    words.join(" ").replace("\\\r\n", "").replace("\\\n", "")
-}
-
-/// A parameter as the declaration of a variable.
-struct Declarator<'a> {
-    name: &'a str,
-    text: String,
-}
-
-/// Find the name in `struct file *file`, `char buffer[16]` or `int (*function)(int)`; arrays become pointers, as
-/// parameters do.
-fn declarator<'a>(source: &'a str, parameter: &[Token]) -> Option<Declarator<'a>> {
-    let text = |tokens: &[Token]| text_of(source, tokens);
-    let pointer = parameter
-        .windows(3)
-        .position(|window| window[0].is(b'(') && window[1].is(b'*') && window[2].kind == Kind::Identifier);
-    if let Some(at) = pointer {
-        return Some(Declarator { name: parameter[at + 2].text(source), text: text(parameter) });
-    }
-    let bracket = parameter.iter().position(|token| token.is(b'[')).unwrap_or(parameter.len());
-    let (last, front) = parameter[..bracket].split_last()?;
-    if last.kind != Kind::Identifier || front.is_empty() || !could_end_type(source, front) {
-        return None;
-    }
-    let name = last.text(source);
-    let star = if bracket < parameter.len() { "*" } else { "" };
-    Some(Declarator { name, text: format!("{} {star}{name}", text(front)) })
-}
-
-/// Whether what precedes a name is a type: `struct file` alone has none behind it.
-fn could_end_type(source: &str, front: &[Token]) -> bool {
-    !front.last().is_some_and(|token| matches!(token.text(source), "struct" | "union" | "enum"))
-}
-
-/// Find the parenthesis that `close` closes.
-fn matching(tokens: &[Token], close: usize) -> Option<usize> {
-    let mut depth = 0_usize;
-    for index in (0..=close).rev() {
-        if tokens[index].is(b')') {
-            depth += 1;
-        } else if tokens[index].is(b'(') {
-            depth -= 1;
-            if depth == 0 {
-                return Some(index);
-            }
-        }
-    }
-    None
-}
-
-/// Split parameters at their commas; `void` alone is none.
-fn split(tokens: &[Token]) -> Vec<&[Token]> {
-    let mut depth = 0_usize;
-    let parameters: Vec<_> = tokens
-        .split(|token| {
-            match token.kind {
-                Kind::Punctuation(b'(' | b'[' | b'{') => depth += 1,
-                Kind::Punctuation(b')' | b']' | b'}') => depth = depth.saturating_sub(1),
-                _ => {}
-            }
-            depth == 0 && token.is(b',')
-        })
-        .collect();
-    match parameters.as_slice() {
-        // `()` and `(void)`
-        [only] if only.len() < 2 => Vec::new(),
-        _ => parameters,
     }
 }
 

@@ -4,16 +4,18 @@ use std::path::PathBuf;
 
 use pyo3::{
     prelude::*,
-    types::{PyBytes, PyDict},
+    types::{PyBytes, PyDict, PyString},
 };
 
 use super::{
     compile::{self, Request},
     compiler::{Compiler, Kind},
 };
+use crate::error::Error;
 
 /// Compile C in bcc's dialect; return the bytes of the object.
 ///
+/// `source` is str or bytes; bytes that are no UTF-8, which str may hold as file names do, belong in comments only.
 /// `name` is that of the source's file, or stands for it in messages; the program's own headers are looked for beside
 /// it and in `include_dirs`. The same source is not compiled twice unless `cache` is false. Needs a compiler, see
 /// :func:`find_compiler`, and the kernel's BTF; no privilege, except that formats of tracepoints are root's to read.
@@ -21,18 +23,49 @@ use super::{
 #[pyo3(signature = (source, *, name = "<text>", include_dirs = Vec::new(), cflags = Vec::new(), cache = true))]
 pub(crate) fn compile_c<'py>(
     py: Python<'py>,
-    source: &str,
+    source: &Bound<'py, PyAny>,
     name: &str,
     include_dirs: Vec<PathBuf>,
     cflags: Vec<String>,
     cache: bool,
 ) -> PyResult<Bound<'py, PyBytes>> {
     let version = version(py)?;
+    let source = &bytes_of(source)?;
     let request = Request { source, name, include_dirs, cflags, cache, version };
     let object = py.detach(|| compile::compile(&request, zig));
     // A Ctrl-C that ended the compiler is the user's, not the program's error.
     py.check_signals()?;
     Ok(PyBytes::new(py, &object?))
+}
+
+/// Return what becomes of C in bcc's dialect on its way: ``"rewritten"`` C, or ``"llvm"``.
+///
+/// The other arguments are those of :func:`compile_c`. LLVM's intermediate language is the compiler's, and needs one.
+#[pyfunction]
+#[pyo3(signature = (source, stage, *, name = "<text>", include_dirs = Vec::new(), cflags = Vec::new()))]
+pub(crate) fn show_c(
+    py: Python<'_>,
+    source: &Bound<'_, PyAny>,
+    stage: &str,
+    name: &str,
+    include_dirs: Vec<PathBuf>,
+    cflags: Vec<String>,
+) -> PyResult<String> {
+    let source = &bytes_of(source)?;
+    let request = Request { source, name, include_dirs, cflags, cache: false, version: String::new() };
+    Ok(match stage {
+        "rewritten" => py.detach(|| compile::show_rewritten(&request))?,
+        "llvm" => py.detach(|| compile::show_llvm(&request, zig))?,
+        _ => return Err(Error::Value(format!("no stage {stage:?}; there are rewritten, llvm")).into()),
+    })
+}
+
+/// The bytes of a source that came as str or bytes.
+fn bytes_of(source: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
+    match source.cast::<PyBytes>() {
+        Ok(bytes) => Ok(bytes.as_bytes().to_owned()),
+        Err(_) => source.cast::<PyString>()?.call_method1("encode", ("utf-8", "surrogateescape"))?.extract(),
+    }
 }
 
 /// Return which compiler would be used, or ``None`` if there is none.

@@ -16,6 +16,12 @@
 //! doubt a load is replaced: `bpf_probe_read` reads any address, so a pointer taken for a number costs time only.
 //! An address that cannot be read gives 0, as with bcc. Stores through numbers are left to the verifier's refusal.
 //! Where the verifier knows the kernel's types (fentry), loads stay as they are for as long as it accepts them.
+//!
+//! Every load is read by itself; neighbours are not read at once, though that would save calls. One read of two members
+//! gives zeros for both if either lies on a page that is not there, where two reads give one of them, so it would need
+//! the single reads behind it for that case. What was read ahead would have to stay on the stack up to the last of the
+//! loads, at the cost of a frame of 512 bytes that is scarce already; and it would be older than the load says, which
+//! is wrong wherever the program waits for a change, or has called a helper or stored in between.
 
 mod emit;
 mod flow;

@@ -8,7 +8,7 @@ use super::diagnostics::Refusal;
 /// Parentheses, brackets and braces within each other; compilers stop at 256.
 const MAX_DEPTH: usize = 256;
 /// Bytes of a source; the largest of bcc's tools have 30 thousand.
-const MAX_BYTES: usize = 4 << 20;
+pub(crate) const MAX_BYTES: usize = 4 << 20;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {

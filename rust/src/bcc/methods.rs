@@ -13,7 +13,20 @@ const METHODS: [&str; 5] = ["perf_submit", "perf_submit_skb", "ringbuf_output", 
 pub(crate) const OPTIONAL: [&str; 2] = ["increment", "atomic_increment"];
 
 /// Macros that have the type of a map as a string.
-const TABLES: [&str; 5] = ["BPF_TABLE", "BPF_F_TABLE", "BPF_TABLE_PUBLIC", "BPF_TABLE_SHARED", "BPF_QUEUESTACK"];
+const TABLES: [&str; 9] = [
+    "BPF_TABLE",
+    "BPF_F_TABLE",
+    "BPF_TABLE_PINNED",
+    "BPF_TABLE_PUBLIC",
+    "BPF_TABLE_SHARED",
+    "BPF_QUEUESTACK",
+    "BPF_QUEUESTACK_PINNED",
+    "BPF_QUEUESTACK_PUBLIC",
+    "BPF_QUEUESTACK_SHARED",
+];
+
+/// Macros that have the name of another map as a string, behind their own name.
+const OF_MAPS: [&str; 2] = ["BPF_ARRAY_OF_MAPS", "BPF_HASH_OF_MAPS"];
 
 /// Macros of the prelude that read the arguments of a USDT probe, to which the asking function's name is added.
 const USDT: [&str; 2] = ["bpf_usdt_readarg", "bpf_usdt_readarg_p"];
@@ -44,13 +57,18 @@ pub(crate) fn rewrite(source: &str, tokens: &[Token], edits: &mut Edits) -> Vec<
                 edits.replace(map.start as usize, end, format!("__rtrace_{text}({}, ", map.text(source)));
             }
         }
-        if TABLES.contains(&text)
-            && is(1, b'(')
-            && let Some(name) = tokens.get(index + 2)
-            && name.kind == Kind::Text
-            && name.text(source).trim_matches('"').bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        let quoted = if TABLES.contains(&text) && is(1, b'(') {
+            tokens.get(index + 2)
+        } else if OF_MAPS.contains(&text) && is(1, b'(') {
+            let arguments = tokens[index + 2..].iter().take_while(|token| !token.is(b')'));
+            arguments.skip(1).find(|token| token.kind == Kind::Text)
+        } else {
+            None
+        };
+        if let Some(quoted) = quoted
+            && let Some(name) = unquoted(source, *quoted)
         {
-            edits.replace(name.start as usize, name.end as usize, name.text(source).trim_matches('"'));
+            edits.replace(quoted.start as usize, quoted.end as usize, name);
         }
         if USDT.contains(&text)
             && is(1, b'(')
@@ -62,6 +80,12 @@ pub(crate) fn rewrite(source: &str, tokens: &[Token], edits: &mut Edits) -> Vec<
         }
     }
     used
+}
+
+/// The name in a string of a name alone.
+fn unquoted(source: &str, token: Token) -> Option<&str> {
+    let text = token.text(source).strip_prefix('"')?.strip_suffix('"')?;
+    text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_').then_some(text)
 }
 
 /// The function whose body the tokens are in.
@@ -120,6 +144,9 @@ mod tests {
             ("x.y.perf_submit(a)", "x.y.perf_submit(a)"),
             ("\"events.perf_submit(\"", "\"events.perf_submit(\""),
             ("BPF_TABLE(\"percpu_hash\", int, u64, t, 9);", "BPF_TABLE(percpu_hash, int, u64, t, 9);"),
+            ("BPF_TABLE_PINNED(\"a\", b, c, t, 9, \"/x\");", "BPF_TABLE_PINNED(a, b, c, t, 9, \"/x\");"),
+            ("BPF_HASH_OF_MAPS(t, struct k, \"inner\", 9);", "BPF_HASH_OF_MAPS(t, struct k, inner, 9);"),
+            ("BPF_TABLE(\"a b\", c);", "BPF_TABLE(\"a b\", c);"),
         ];
         for (source, result) in cases {
             assert_eq!(rewritten(source).0.replace(",  ", ", "), result.replace(",  ", ", "));

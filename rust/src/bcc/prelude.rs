@@ -17,11 +17,15 @@ pub(crate) struct Header {
 }
 
 /// What comes behind the kernel's types, in this order.
-pub(crate) const HEADERS: [Header; 5] = [
+pub(crate) const HEADERS: [Header; 9] = [
     Header { name: "rtrace/helpers.h", text: include_str!("prelude/helpers.h") },
     Header { name: "rtrace/kernel.h", text: include_str!("prelude/kernel.h") },
     Header { name: "rtrace/maps.h", text: include_str!("prelude/maps.h") },
+    Header { name: "rtrace/tables.h", text: include_str!("prelude/tables.h") },
+    Header { name: "rtrace/streams.h", text: include_str!("prelude/streams.h") },
+    Header { name: "rtrace/objects.h", text: include_str!("prelude/objects.h") },
     Header { name: "rtrace/functions.h", text: include_str!("prelude/functions.h") },
+    Header { name: "rtrace/packets.h", text: include_str!("prelude/packets.h") },
     Header { name: "rtrace/programs.h", text: include_str!("prelude/programs.h") },
 ];
 

@@ -19,6 +19,8 @@ pub(crate) struct Scan<'a> {
     pub(crate) own_names: HashSet<&'a str>,
     /// Tracepoints whose records are wanted as structs.
     pub(crate) tracepoints: BTreeSet<Tracepoint<'a>>,
+    /// What `BPF_ITER` goes through, each with a struct of its own.
+    pub(crate) iterators: BTreeSet<&'a str>,
 }
 
 const TRACEPOINT: &str = "tracepoint__";
@@ -47,6 +49,12 @@ impl<'a> Scan<'a> {
                     }
                     if let Some(tracepoint) = tracepoint_of(name) {
                         self.tracepoints.insert(tracepoint);
+                    }
+                    if name == "BPF_ITER"
+                        && let Some([_, target, _]) = tokens.get(index + 1..index + 4)
+                        && target.kind == Kind::Identifier
+                    {
+                        self.iterators.insert(target.text(source));
                     }
                     if name == "TRACEPOINT_PROBE"
                         && let Some([_, category, comma, event, _]) = tokens.get(index + 1..index + 6)
@@ -141,10 +149,11 @@ mod tests {
 
     #[test]
     fn tracepoints_by_name_and_by_macro() {
-        let source = "TRACEPOINT_PROBE(random, urandom_read) { }\nint f(struct tracepoint__sched__sched_switch *args);\n\
+        let source = "BPF_ITER(task) { }\nTRACEPOINT_PROBE(random, urandom_read) { }\nint f(struct tracepoint__sched__sched_switch *args);\n\
                       int tracepoint__syscalls__sys_enter_openat(void *args); int tracepoint__x;";
         let mut scan = Scan::default();
         scan.add(source, &tokens(source).unwrap());
+        assert_eq!(scan.iterators.into_iter().collect::<Vec<_>>(), ["task"]);
         let found: Vec<_> = scan.tracepoints.into_iter().collect();
         assert_eq!(found, [("random", "urandom_read"), ("sched", "sched_switch"), ("syscalls", "sys_enter_openat")]);
     }

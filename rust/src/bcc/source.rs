@@ -2,7 +2,8 @@
 
 use std::{
     collections::BTreeSet,
-    fs,
+    fs::File,
+    io::{self, Read},
     path::{Path, PathBuf},
 };
 
@@ -11,7 +12,10 @@ use super::{
     edits::Edits,
     functions,
     lexer::{self, Kind, Token},
+    line_marks::LineMarks,
     methods,
+    packet_headers::PacketHeaders,
+    prelude, source_text,
 };
 
 /// Headers of a program; more is a loop.
@@ -28,6 +32,7 @@ pub(crate) struct Unit {
     pub(crate) source: String,
     pub(crate) tokens: Vec<Token>,
     pub(crate) edits: Edits,
+    pub(crate) marks: LineMarks,
     pub(crate) rewritten: String,
 }
 
@@ -40,6 +45,8 @@ pub(crate) struct Program {
     pub(crate) optional_methods: BTreeSet<&'static str>,
     /// Headers of bcc's that it includes and rtrace has, by name.
     pub(crate) bcc_headers: BTreeSet<&'static str>,
+    /// Packet headers that it defines, or gets from bcc's.
+    pub(crate) packet_headers: PacketHeaders,
 }
 
 /// Where to look for a program's own headers.
@@ -70,20 +77,39 @@ const KERNEL_FOLDERS: [&str; 14] = [
 
 impl Program {
     /// Rewrite a program; `name` is that of its file, or stands for it.
-    pub(crate) fn rewrite(source: &str, name: &str, folders: &Folders<'_>) -> Result<Self, Diagnostic> {
+    pub(crate) fn rewrite(source: &[u8], name: &str, folders: &Folders<'_>) -> Result<Self, Diagnostic> {
         let mut program = Self::default();
         let mut paths = vec![PathBuf::from(name)];
-        let refused = |refusal: &Refusal, source: &str, name: &str| refusal.diagnostic(source, name);
-        program.units.push(Unit::parse(source, name, 0).map_err(|refusal| refused(&refusal, source, name))?);
+        let (text, wrong) = source_text::decode(source);
+        let unit = Unit::parse(&text, &wrong, name, 0).map_err(|refusal| refusal.diagnostic(&text, name))?;
+        program.units.push(unit);
         let mut index = 0;
         while index < program.units.len() {
             let result = program.rewrite_unit(index, &mut paths, folders);
-            let unit = &mut program.units[index];
-            result.map_err(|refusal| refused(&refusal, &unit.source, &unit.name))?;
-            unit.rewritten = unit.edits.apply(&unit.source);
+            let unit = &program.units[index];
+            result.map_err(|refusal| refusal.diagnostic(&unit.source, &unit.name))?;
             index += 1;
         }
+        program.finish()?;
         Ok(program)
+    }
+
+    /// Do what takes all files, and make the edits.
+    fn finish(&mut self) -> Result<(), Diagnostic> {
+        for unit in &self.units {
+            self.packet_headers.add(&unit.source, &unit.tokens);
+        }
+        if !self.bcc_headers.is_empty() {
+            let text = prelude::PROTO.text;
+            // The prelude's own text; a test takes it apart too.
+            self.packet_headers.add(text, &lexer::tokens(text).unwrap_or_default());
+        }
+        for unit in &mut self.units {
+            let result = self.packet_headers.rewrite(&unit.source, &unit.tokens, &mut unit.edits);
+            result.map_err(|refusal| refusal.diagnostic(&unit.source, &unit.name))?;
+            unit.rewritten = unit.edits.apply(&unit.source);
+        }
+        Ok(())
     }
 
     fn rewrite_unit(&mut self, index: usize, paths: &mut Vec<PathBuf>, folders: &Folders<'_>) -> Result<(), Refusal> {
@@ -132,9 +158,9 @@ impl Program {
                 None => {
                     let cannot =
                         |error| Refusal::new(include.start, format!("cannot read `{}`: {error}", path.display()));
-                    let text = fs::read_to_string(&path).map_err(cannot)?;
+                    let (text, wrong) = source_text::decode(&read(&path).map_err(cannot)?);
                     let name = path.display().to_string();
-                    let unit = Unit::parse(&text, &name, self.units.len())
+                    let unit = Unit::parse(&text, &wrong, &name, self.units.len())
                         .map_err(|refusal| Refusal::new(include.start, format!("in `{name}`: {}", refusal.message)))?;
                     self.units.push(unit);
                     paths.push(path);
@@ -148,17 +174,28 @@ impl Program {
 }
 
 impl Unit {
-    fn parse(source: &str, name: &str, index: usize) -> Result<Self, Refusal> {
+    fn parse(source: &str, wrong: &[usize], name: &str, index: usize) -> Result<Self, Refusal> {
+        let tokens = lexer::tokens(source)?;
+        source_text::check(&tokens, wrong)?;
+        let compiled_as = compiled_name(name, index);
         Ok(Self {
+            marks: LineMarks::read(source, &tokens, &compiled_as),
             name: name.to_owned(),
-            compiled_as: compiled_name(name, index),
+            compiled_as,
             file: format!("rtrace={index}.h"),
             source: source.to_owned(),
-            tokens: lexer::tokens(source)?,
+            tokens,
             edits: Edits::default(),
             rewritten: String::new(),
         })
     }
+}
+
+/// Read a header, which is no longer than the longest source.
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    File::open(path)?.take(lexer::MAX_BYTES as u64 + 1).read_to_end(&mut text)?;
+    Ok(text)
 }
 
 /// Make a file name out of a name: only what never has to be quoted, and nobody else's.
@@ -216,7 +253,7 @@ mod tests {
     use super::{Folders, Program, compiled_name};
 
     fn rewrite(source: &str) -> Result<Program, super::Diagnostic> {
-        Program::rewrite(source, "<text>", &Folders { include_dirs: &[] })
+        Program::rewrite(source.as_bytes(), "<text>", &Folders { include_dirs: &[] })
     }
 
     #[test]

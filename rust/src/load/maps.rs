@@ -14,14 +14,14 @@ use aya_obj::{
 
 use crate::{
     error::Error,
-    map::MapFacts,
+    map::{MapFacts, Sharing},
     sys::{
         self,
         bpf::{self, MapAttributes},
     },
 };
 
-/// Put the maps of an object into the kernel.
+/// Put the maps of an object into the kernel, all but those that another has.
 pub(super) fn create_maps(
     object: &str,
     elf: &Elf,
@@ -59,7 +59,7 @@ pub(super) fn create_maps(
         }
         Ok((name.clone(), fd))
     };
-    facts.iter().map(create).collect()
+    facts.iter().filter(|(_, facts)| facts.sharing != Sharing::Extern).map(create).collect()
 }
 
 fn create_map(facts: &MapFacts, map: &ObjectMap, btf: Option<&OwnedFd>) -> io::Result<OwnedFd> {

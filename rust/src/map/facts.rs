@@ -6,6 +6,17 @@ use aya_obj::generated::bpf_map_type;
 
 use crate::{bcc::type_description::MapTypes, layout::Layout};
 
+/// Which other objects of this process a map belongs to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Sharing {
+    #[default]
+    None,
+    /// Others may have it by its name.
+    Public,
+    /// It is the one that another has made public.
+    Extern,
+}
+
 /// What a map is, known before and after it is in the kernel.
 #[derive(Clone, Debug)]
 pub(crate) struct MapFacts {
@@ -24,6 +35,7 @@ pub(crate) struct MapFacts {
     pub(crate) described: MapTypes,
     /// Where in a BPF file system it is to be found by other processes.
     pub(crate) pin: Option<PathBuf>,
+    pub(crate) sharing: Sharing,
 }
 
 impl MapFacts {

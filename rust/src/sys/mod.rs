@@ -34,6 +34,20 @@ pub(crate) fn user() -> u32 {
     unsafe { libc::geteuid() }
 }
 
+/// Keep a child from having more memory than so many bytes; a lower limit stays.
+pub(crate) fn limit_memory(child: u32, bytes: u64) {
+    let Ok(child) = libc::pid_t::try_from(child) else { return };
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the structs live across the calls, which look at and change no memory of the child.
+    unsafe {
+        if libc::prlimit(child, libc::RLIMIT_AS, std::ptr::null(), &raw mut limit) == 0 {
+            limit.rlim_cur = limit.rlim_cur.min(bytes);
+            limit.rlim_max = limit.rlim_max.min(bytes);
+            libc::prlimit(child, libc::RLIMIT_AS, &raw const limit, std::ptr::null_mut());
+        }
+    }
+}
+
 /// Return the number of CPUs that per-CPU maps have a value for.
 ///
 /// # Errors

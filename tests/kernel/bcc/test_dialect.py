@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -12,11 +13,21 @@ from rtrace._rtrace import compile_c
 from rtrace.errors import VerifierError
 from tests.kernel.conftest import running
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 CORPUS = sorted(Path("tests/data/bcc/dialect").glob("*.c"))
 # The first Linux with all that a file uses: disks of queues, task storage, five arguments to print.
-SINCE = {"network": (5, 15), "objects": (5, 11), "printing": (5, 13)}
-# What needs a target, which machines have or do not; other tests attach such programs.
-TARGETED = {"fentry", "fexit", "fmod_ret", "lsm"}
+SINCE = {"network": (5, 15), "objects": (5, 11), "printing": (5, 13), "targets": (5, 11)}
+# What needs a target: the programs of one file that has those of every kernel.
+TARGETED = {"fentry", "fexit", "fmod_ret", "iter", "lsm"}
+TARGETS = {
+    "kfunc__vmlinux__vfs_read": "vfs_read",
+    "kretfunc__vmlinux__vfs_read": "vfs_read",
+    "kmod_ret__vmlinux__security_file_open": "security_file_open",
+    "lsm__file_open": "file_open",
+    "bpf_iter__task": "task",
+}
 
 
 @pytest.mark.parametrize("path", CORPUS, ids=lambda path: path.stem)
@@ -28,6 +39,16 @@ def test_the_verifier_accepts_the_corpus(path: Path) -> None:
         for name, kind in spec.programs.items():
             if kind not in TARGETED:
                 loaded.load_program(name)
+
+
+@pytest.mark.parametrize(("program", "target"), TARGETS.items(), ids=TARGETS)
+def test_the_verifier_accepts_programs_with_targets(needs: Callable[..., None], program: str, target: str) -> None:
+    if running() < SINCE["targets"]:
+        pytest.skip(f"storage of tasks is younger than Linux {platform.release()}")
+    path = Path("tests/data/bcc/dialect/targets.c")
+    spec = ObjectSpec.parse(compile_c(path.read_text(), name=str(path)), path.name)
+    assert spec.programs.keys() == TARGETS.keys()
+    needs(lambda: spec.load({program: target}).close(), since=(5, 11))
 
 
 def test_the_configuration_of_the_running_kernel_is_known() -> None:

@@ -50,4 +50,4 @@ def test_what_cannot_be_a_program(rtrace: Call, program: Path) -> None:
     assert "No such file" in rtrace("compile", str(program) + "x")[2]
     assert "the object would replace the program" in rtrace("compile", str(program), "-o", str(program))[2]
     program.write_bytes(b"\xff\xfe")
-    assert "no text in UTF-8: byte 0" in rtrace("compile", str(program))[2]
+    assert "1:1: a byte that is no UTF-8" in rtrace("compile", str(program))[2]

@@ -9,6 +9,7 @@
 
 mod assembler;
 mod cases;
+mod expected;
 mod generator;
 mod growth;
 mod interpreter;

@@ -50,23 +50,6 @@ static __rtrace_inline unsigned int bpf_log2l(unsigned long v)
 	return (high ? bpf_log2(high) + 32 : bpf_log2(v)) + 1;
 }
 
-/* Packets, byte by byte as the network orders them. */
-unsigned long long __rtrace_load_byte(void *skb, unsigned long long offset) asm("llvm.bpf.load.byte");
-unsigned long long __rtrace_load_half(void *skb, unsigned long long offset) asm("llvm.bpf.load.half");
-unsigned long long __rtrace_load_word(void *skb, unsigned long long offset) asm("llvm.bpf.load.word");
-#define load_byte(skb, offset) __rtrace_load_byte((void *)(skb), (unsigned long)(offset))
-#define load_half(skb, offset) __rtrace_load_half((void *)(skb), (unsigned long)(offset))
-#define load_word(skb, offset) __rtrace_load_word((void *)(skb), (unsigned long)(offset))
-#define load_dword(skb, offset) (((u64)load_word(skb, offset) << 32) | load_word(skb, (unsigned long)(offset) + 4))
-#define cursor_advance(cursor, bytes) \
-	({ \
-		void *__rtrace_before = (cursor); \
-		(cursor) += (bytes); \
-		__rtrace_before; \
-	})
-#define incr_cksum_l3(skb, offset, from, to) bpf_l3_csum_replace((void *)(skb), (offset), (from), (to), sizeof(u16))
-#define incr_cksum_l4(skb, offset, from, to, pseudo) \
-	bpf_l4_csum_replace((void *)(skb), (offset), (from), (to), ((pseudo) ? 0x10 : 0) | sizeof(u16))
 #define bpf_num_cpus() __rtrace_possible_cpus
 
 /* USDT: rtrace puts the function that asks in front; the functions that read the arguments of its probe come with the

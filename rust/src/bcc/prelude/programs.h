@@ -54,6 +54,8 @@
 #define RAW_TRACEPOINT_PROBE(event) \
 	SEC("raw_tracepoint/" #event) int raw_tracepoint__##event(struct bpf_raw_tracepoint_args *ctx)
 
+#define BPF_ITER(target) SEC("iter/" #target) int bpf_iter__##target(struct bpf_iter__##target *ctx)
+
 /* Trampolines get an array of numbers; the body has them as parameters. */
 #define __rtrace_count(...) __rtrace_count_(, ##__VA_ARGS__, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0)
 #define __rtrace_count_(z, a, b, c, d, e, f, g, h, i, j, k, l, count, ...) count

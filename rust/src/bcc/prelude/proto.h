@@ -71,8 +71,57 @@ struct tcp_t {
 	u16 urg_ptr;
 } BPF_PACKET_HEADER;
 
+struct ip6_t {
+	u32 ver : 4;
+	u32 priority : 8;
+	u32 flow_label : 20;
+	u16 payload_len;
+	u8 next_header;
+	u8 hop_limit;
+	u64 src_hi;
+	u64 src_lo;
+	u64 dst_hi;
+	u64 dst_lo;
+} BPF_PACKET_HEADER;
+
+struct ip6_opt_t {
+	u8 next_header;
+	u8 ext_len;
+	u8 pad[6];
+} BPF_PACKET_HEADER;
+
 struct icmp_t {
 	u8 type;
 	u8 code;
 	u16 checksum;
+} BPF_PACKET_HEADER;
+
+struct icmp6_t {
+	u8 type;
+	u8 code;
+	u16 checksum;
+} BPF_PACKET_HEADER;
+
+struct vxlan_t {
+	u32 rsv1 : 4;
+	u32 iflag : 1;
+	u32 rsv2 : 3;
+	u32 rsv3 : 24;
+	u32 key : 24;
+	u32 rsv4 : 8;
+} BPF_PACKET_HEADER;
+
+struct vxlan_gbp_t {
+	u32 gflag : 1;
+	u32 rsv1 : 3;
+	u32 iflag : 1;
+	u32 rsv2 : 3;
+	u32 rsv3 : 1;
+	u32 dflag : 1;
+	u32 rsv4 : 1;
+	u32 aflag : 1;
+	u32 rsv5 : 3;
+	u32 tag : 16;
+	u32 key : 24;
+	u32 rsv6 : 8;
 } BPF_PACKET_HEADER;

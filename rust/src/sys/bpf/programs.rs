@@ -54,8 +54,11 @@ pub(crate) struct ProgramAttributes<'a> {
     pub(crate) source: Option<(BorrowedFd<'a>, &'a SourceInfo, &'a SourceInfo)>,
 }
 
-/// Load a program; with `log` the verifier's words are left there.
-pub(crate) fn program_load(program: &ProgramAttributes<'_>, mut log: Option<&mut Vec<u8>>) -> io::Result<OwnedFd> {
+/// Load a program; with `log` the verifier's words are left there, as many of them as its level asks for.
+pub(crate) fn program_load(
+    program: &ProgramAttributes<'_>,
+    mut log: Option<(&mut Vec<u8>, u32)>,
+) -> io::Result<OwnedFd> {
     #[repr(C)]
     struct Attr {
         prog_type: u32,
@@ -87,9 +90,9 @@ pub(crate) fn program_load(program: &ProgramAttributes<'_>, mut log: Option<&mut
         insn_cnt: u32::try_from(program.instructions.len()).map_err(|_| io::Error::from_raw_os_error(libc::E2BIG))?,
         insns: address(program.instructions),
         license: program.license.as_ptr() as u64,
-        log_level: u32::from(log.is_some()),
-        log_size: log.as_ref().map_or(0, |log| u32::try_from(log.len()).unwrap_or(u32::MAX)),
-        log_buf: log.as_mut().map_or(0, |log| address_mut(log.as_mut_slice())),
+        log_level: log.as_ref().map_or(0, |(_, level)| *level),
+        log_size: log.as_ref().map_or(0, |(log, _)| u32::try_from(log.len()).unwrap_or(u32::MAX)),
+        log_buf: log.as_mut().map_or(0, |(log, _)| address_mut(log.as_mut_slice())),
         kern_version: program.kernel_version,
         prog_flags: program.flags,
         prog_name: object_name(program.name),

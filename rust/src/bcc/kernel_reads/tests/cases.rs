@@ -1,16 +1,7 @@
-//! Single programs whose new text is known to the letter.
+//! Single programs whose new text is known to the letter: what is replaced, and what is kept where.
 
-use super::assembler::{assemble, disassemble};
+use super::{assembler::assemble, expected::becomes};
 use crate::bcc::kernel_reads::{Context, Fault, What, rewrite_code};
-
-/// Rewrite a program, which must come out as expected.
-#[track_caller]
-pub(super) fn becomes(context: Context, before: &str, after: &str) {
-    let before = assemble(before);
-    let rewritten = rewrite_code(&before, context).expect("a program");
-    let code = rewritten.map_or(before, |rewritten| rewritten.code);
-    assert_eq!(disassemble(&code), disassemble(&assemble(after)));
-}
 
 #[track_caller]
 fn stays(context: Context, program: &str) {
@@ -44,13 +35,7 @@ fn a_context_that_was_moved_is_read_like_memory() {
          r0 = *(u32 *)(r1 + 4)
          exit",
         "r1 += 20
-         r3 = r1
-         r3 += 4
-         r1 = r10
-         r1 += -8
-         r2 = 4
-         call 4
-         r0 = *(u32 *)(r10 - 8)
+         read[-8] r0 = *(u32 *)(r1 + 4)
          exit",
     );
     // Where the verifier sees something else than the memory that is there, only it can tell what to do.
@@ -65,11 +50,7 @@ fn sign_extending_loads_and_offsets_of_zero() {
          r0 = *(s8 *)(r3 + 0)
          exit",
         "r3 = *(u64 *)(r1 + 0)
-         r1 = r10
-         r1 += -8
-         r2 = 1
-         call 4
-         r0 = *(s8 *)(r10 - 8)
+         read[-8] r0 = *(s8 *)(r3 + 0)
          exit",
     );
 }
@@ -100,13 +81,7 @@ fn what_lives_on_is_kept_in_registers_then_on_the_stack() {
          *(u64 *)(r10 - 16) = r2
          r9 = r2
          *(u64 *)(r10 - 32) = r4
-         r3 = r2
-         r3 += 1
-         r1 = r10
-         r1 += -24
-         r2 = 1
-         call 4
-         r0 = *(u8 *)(r10 - 24)
+         read[-24] r0 = *(u8 *)(r2 + 1)
          r2 = r9
          r4 = *(u64 *)(r10 - 32)
          r0 += r2
@@ -201,13 +176,7 @@ fn typed_programs_keep_their_loads_and_read_numbers() {
          r6 = *(u64 *)(r6 + 8)
          r6 = *(u64 *)(r6 + 8)
          call 35
-         r3 = r0
-         r3 += 4
-         r1 = r10
-         r1 += -8
-         r2 = 4
-         call 4
-         r0 = *(u32 *)(r10 - 8)
+         read[-8] r0 = *(u32 *)(r0 + 4)
          exit",
     );
     stays(
@@ -261,13 +230,7 @@ fn a_register_that_only_some_ways_set_is_set_on_all() {
          r4 = 5
          read:
          r7 = r4
-         r3 = r6
-         r3 += 4
-         r1 = r10
-         r1 += -8
-         r2 = 4
-         call 4
-         r1 = *(u32 *)(r10 - 8)
+         read[-8] r1 = *(u32 *)(r6 + 4)
          r4 = r7
          r0 = 0
          if r1 == 0 goto end
@@ -297,12 +260,7 @@ fn pointers_of_unknown_offset_get_the_whole_frame() {
          r8 &= 7
          r7 -= r8
          *(u8 *)(r7 + 0) = 1
-         r3 = r6
-         r1 = r10
-         r1 += -512
-         r2 = 1
-         call 4
-         r0 = *(u8 *)(r10 - 512)
+         read[-512] r0 = *(u8 *)(r6 + 0)
          exit",
     );
 }
@@ -329,13 +287,7 @@ fn programs_that_cast_what_is_typed_read_all_but_the_context() {
         Context::Cast,
         program,
         "r6 = *(u64 *)(r1 + 0)
-         r3 = r6
-         r3 += 4
-         r1 = r10
-         r1 += -8
-         r2 = 4
-         call 4
-         r0 = *(u32 *)(r10 - 8)
+         read[-8] r0 = *(u32 *)(r6 + 4)
          exit",
     );
 }

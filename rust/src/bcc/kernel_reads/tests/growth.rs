@@ -5,7 +5,7 @@ use aya_obj::{
     generated::{bpf_func_info, bpf_insn, bpf_line_info, bpf_prog_type},
 };
 
-use super::{assembler::assemble, cases::becomes};
+use super::{assembler::assemble, expected::becomes};
 use crate::bcc::kernel_reads::{Context, Fault, ReadsError, What, contexts_of, rewrite, rewrite_code};
 
 #[test]
@@ -45,24 +45,12 @@ fn jumps_calls_and_addresses_of_functions_stay_right() {
          exit
          function:
          r6 = r1
-         r3 = r1
-         r3 += 4
-         r1 = r10
-         r1 += -8
-         r2 = 4
-         call 4
-         r0 = *(u32 *)(r10 - 8)
+         read[-8] r0 = *(u32 *)(r1 + 4)
          r1 = r6
          if r0 == 7 goto function
          exit
          callback:
-         r3 = r1
-         r3 += 4
-         r1 = r10
-         r1 += -8
-         r2 = 4
-         call 4
-         r0 = *(u32 *)(r10 - 8)
+         read[-8] r0 = *(u32 *)(r1 + 4)
          exit",
     );
 }
