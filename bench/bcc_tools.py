@@ -11,15 +11,21 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import pty
 import re
 import shlex
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 SUFFIX = "-bpfcc"
 FOLDER = Path("/usr/sbin")
@@ -28,7 +34,10 @@ OTHERS = re.compile(
     r"attach_u(ret)?probe|USDT|RAW_TRACEPOINT_PROBE|K(RET)?FUNC_PROBE|KMOD_RET|LSM_PROBE|attach_perf_event"
     r"|attach_raw_tracepoint|attach_kfunc|open_perf_event|attach_xdp|BPF\.XDP|SOCKET_FILTER"
 )
+TOOLS = re.compile(r"^\s*from bcc import .*\bBPF\b|^\s*import bcc$", re.MULTILINE)
 OURS = re.compile(r"kprobe|TRACEPOINT_PROBE|attach_tracepoint")
+# Tools that draw on a terminal, and are ended by a key or Ctrl-C alone.
+SCREENS = re.compile(r"^import curses", re.MULTILINE)
 # Tools that print when their interval is over, or that must be told what to look at.
 ARGUMENTS = {
     "biolatency": "1 1",
@@ -37,6 +46,7 @@ ARGUMENTS = {
     "btrfsdist": "1 1",
     "btrfsslower": "0",
     "cachestat": "1 1",
+    "cachetop": "1",
     "cpudist": "1 1",
     "dcstat": "1 1",
     "dirtop": "-C -d {folder} 1 1",
@@ -106,14 +116,56 @@ class Run:
         return said[-1][:150] if said and self.verdict != "prints" else ""
 
 
-def simple_tools() -> list[str]:
-    """Return the tools that use kprobes, kretprobes and tracepoints alone."""
+def tools(*, simple: bool) -> list[str]:
+    """Return the tools that use kprobes, kretprobes and tracepoints alone, or those that use others as well."""
     found = []
     for path in sorted(FOLDER.glob(f"*{SUFFIX}")):
         source = path.read_text(errors="replace")
-        if "import BPF" in source and OURS.search(source) and not OTHERS.search(source):
+        if TOOLS.search(source) and bool(OURS.search(source) and not OTHERS.search(source)) == simple:
             found.append(path.name.removesuffix(SUFFIX))
     return found
+
+
+@contextlib.contextmanager
+def output(*, terminal: bool) -> Iterator[tuple[int, Callable[[], int], Callable[[], str]]]:
+    """Give a descriptor to write to, a terminal's or a file's, and functions: how much was written, and what."""
+    with tempfile.TemporaryFile("w+", errors="replace") as file:
+
+        def size() -> int:
+            return os.fstat(file.fileno()).st_size
+
+        def written() -> str:
+            file.seek(0)
+            return file.read()
+
+        if not terminal:
+            yield file.fileno(), size, written
+            return
+        ours, theirs = pty.openpty()
+
+        def copy() -> None:
+            # The terminal ends with an error once all that write to it are gone.
+            with contextlib.suppress(OSError):
+                while data := os.read(ours, 65536):
+                    os.write(file.fileno(), data)
+
+        copier = threading.Thread(target=copy)
+        copier.start()
+        open_still = True
+
+        def written_there() -> str:
+            nonlocal open_still
+            if open_still:
+                os.close(theirs)
+                copier.join()
+                os.close(ours)
+                open_still = False
+            return written()
+
+        try:
+            yield theirs, size, written_there
+        finally:
+            written_there()
 
 
 def links_of(pid: int) -> int:
@@ -131,9 +183,10 @@ def run(tool: str, folder: Path, seconds: float, limit: float) -> Run:
     """Run one tool until it ends, or for some seconds after it has attached."""
     arguments = shlex.split(ARGUMENTS.get(tool, "").format(folder=folder))
     command = [sys.executable, "-m", "rtrace.bcc", str(FOLDER / f"{tool}{SUFFIX}"), *arguments]
+    screen = bool(SCREENS.search((FOLDER / f"{tool}{SUFFIX}").read_text(errors="replace")))
     started = time.monotonic()
-    with tempfile.TemporaryFile("w+", errors="replace") as out, tempfile.TemporaryFile("w+", errors="replace") as err:
-        environment = os.environ | {"PYTHONUNBUFFERED": "1"}
+    with output(terminal=screen) as (out, drawn, written), tempfile.TemporaryFile("w+", errors="replace") as err:
+        environment = os.environ | {"PYTHONUNBUFFERED": "1", "TERM": "xterm"}
         child = subprocess.Popen(command, stdout=out, stderr=err, stdin=subprocess.DEVNULL, env=environment)
         links, settled = 0, None
         while child.poll() is None and time.monotonic() - started < limit:
@@ -141,7 +194,9 @@ def run(tool: str, folder: Path, seconds: float, limit: float) -> Run:
             # From the last attachment on.
             if now != links:
                 links, settled = max(now, links), time.monotonic()
-            if settled is not None and links and time.monotonic() - settled > seconds and not arguments:
+            over = settled is not None and links and time.monotonic() - settled > seconds
+            # What draws waits for a key once it has cleared the screen.
+            if over and (drawn() if screen else not arguments):
                 break
             time.sleep(0.1)
         taken = time.monotonic() - started
@@ -150,9 +205,8 @@ def run(tool: str, folder: Path, seconds: float, limit: float) -> Run:
                 child.send_signal(way)
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     child.wait(patience)
-        out.seek(0)
         err.seek(0)
-        stdout, stderr = out.read(), err.read()
+        stdout, stderr = written(), err.read()
     lines = sum(bool(line.strip()) for line in stdout.splitlines())
     return Run(tool, links, lines, taken, child.returncode, stdout, stderr)
 
@@ -178,6 +232,7 @@ def main() -> int:
     """Run the tools and print a table."""
     parser = argparse.ArgumentParser(prog="python -m bench.bcc_tools", description=__doc__)
     parser.add_argument("tools", nargs="*", metavar="TOOL", help="default: those with kprobes and tracepoints alone")
+    parser.add_argument("--others", action="store_true", help="the tools that use other mechanisms, too, instead")
     parser.add_argument("--seconds", type=float, default=2.0, help="how long to trace")
     parser.add_argument("--limit", type=float, default=90.0, help="when to give a tool up")
     parser.add_argument("--show", action="store_true", help="show what each tool printed")
@@ -185,7 +240,7 @@ def main() -> int:
     folder = disk()
     workload = subprocess.Popen([sys.executable, "-m", "bench.bcc_workload", str(folder)])
     runs = []
-    for tool in options.tools or simple_tools():
+    for tool in options.tools or tools(simple=not options.others):
         done = run(tool, folder, options.seconds, options.limit)
         runs.append(done)
         counts = f"{done.links:4} links {done.lines:5} lines {done.seconds:6.1f} s"

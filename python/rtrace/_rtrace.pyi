@@ -1,15 +1,14 @@
 from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
-from typing import Any, Self, TypeVar, final
+from typing import Any, Self, final
 
 import numpy as np
 from _typeshed import ReadableBuffer as Buffer
 from numpy.typing import NDArray
 
-_Event = TypeVar("_Event")
-
 __version__: str
 __all__ = [
+    "EventMaker",
     "FileSymbols",
     "KernelSymbols",
     "Link",
@@ -226,6 +225,10 @@ class Map:
     def pin(self, path: str | PathLike[str]) -> None: ...
 
 @final
+class EventMaker:
+    def __new__(cls, make_class: Callable[[], Any], /) -> EventMaker: ...
+
+@final
 class PerfBuffer:
     @property
     def name(self) -> str: ...
@@ -288,7 +291,7 @@ def elf_functions(path: str | PathLike[str], *, as_linked: bool = False) -> list
 def elf_symbol_offset(path: str | PathLike[str], name: str) -> int | None: ...
 def enumerator(name: str) -> int | None: ...
 def enum_has_value(name: str, value: str) -> bool | None: ...
-def event_from(class_: type[_Event], address: int, /) -> _Event: ...
+def event_from(maker: EventMaker, address: int, /) -> Any: ...
 def filter_matches(
     expression: str,
     format_text: str,

@@ -1,4 +1,4 @@
-//! Waiting for several buffers at once, and making Python's objects of what they deliver.
+//! Waiting for several buffers at once.
 
 use std::{os::fd::OwnedFd, sync::Arc};
 
@@ -9,7 +9,6 @@ use crate::{
     error::Error,
     perf_buffer::PerfBuffer,
     record_buffer::RecordBuffer,
-    sys::python,
 };
 
 /// A buffer of either kind.
@@ -67,16 +66,4 @@ pub(crate) fn poll_buffers(
         py.detach(|| wait(&wakes, until));
         py.check_signals()?;
     }
-}
-
-/// Make an object of a ``ctypes`` class from the bytes at `address`: a copy, which stays when they are gone.
-///
-/// As ``from_buffer_copy(string_at(address, sizeof(class)))``, in one step. The bytes must be there: `address` is what a
-/// buffer's callback was given, and the class no larger than its `size`. The class comes first so that it can be bound.
-#[pyfunction]
-#[pyo3(signature = (class_, address, /))]
-pub(crate) fn event_from<'py>(class_: &Bound<'py, PyAny>, address: usize) -> PyResult<Bound<'py, PyAny>> {
-    let event = class_.call0()?;
-    python::fill(&event, address)?;
-    Ok(event)
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes as ct
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -204,8 +205,23 @@ def test_every_class_has_its_map_type(map_type: int) -> None:
 
 
 def test_a_map_type_without_a_class_says_so() -> None:
-    with pytest.raises(NotSupportedError, match="no table class for map type 15"):
-        table(map_type=15)
+    with pytest.raises(NotSupportedError, match="no table class for map type 26"):
+        table(map_type=26)
+
+
+def test_storage_is_asked_by_owner_and_lists_none() -> None:
+    of_tasks = table(key=S32, map_type=29)
+    with Path("/dev/null").open() as file:
+        of_tasks[file] = 7
+        assert of_tasks[file.fileno()].value == of_tasks[ct.c_int(file.fileno())].value == 7
+        del of_tasks[file]
+        assert file not in of_tasks
+    with pytest.raises(TypeError, match="`fake` takes a file descriptor or an object with one, not str"):
+        of_tasks["init"]
+    for ask in (len, list, type(of_tasks).items, type(of_tasks).clear, type(of_tasks).items_lookup_batch):
+        with pytest.raises(NotSupportedError, match="the kernel does not tell the owners") as caught:
+            ask(of_tasks)
+        assert "b['fake'][fd]" in str(caught.value.hint)
 
 
 def test_events_without_a_type_say_so() -> None:
