@@ -51,6 +51,7 @@ class KernelAttachments(Attachments):
             names = discovery.get_kprobe_functions(event_re)
             self._attach_many("kprobe", event_re, names, lambda name: self.attach_kprobe(name, 0, fn_name))
             return self
+        _check_given("kprobe", event)
         program = self.load_func(fn_name, 2)
         link = self.native.attach_kprobe(program.program, text(event), offset=event_off, at_return=False)
         place = text(event) + (f"_0x{event_off:x}" if event_off else "")
@@ -75,6 +76,7 @@ class KernelAttachments(Attachments):
             names = discovery.get_kprobe_functions(event_re)
             self._attach_many("kretprobe", event_re, names, lambda name: self.attach_kretprobe(name, fn_name))
             return self
+        _check_given("kretprobe", event)
         program = self.load_func(fn_name, 2)
         link = self.native.attach_kprobe(program.program, text(event), at_return=True)
         self.loaded.links.add("kprobe", kprobe_place("r", event), program.name, [link])
@@ -218,6 +220,12 @@ class KernelAttachments(Attachments):
     def _detach_trampoline(self, kind: str, fn_name: Name) -> None:
         name = raw(self._trampoline(_TRAMPOLINES[kind][1], fn_name))
         self.loaded.links.remove(kind, name)
+
+
+def _check_given(kind: str, event: Name) -> None:
+    if not event:
+        message = f"attach {kind}: no function given, neither as event nor as event_re"
+        raise ValueError(message)
 
 
 def without_module(target: str) -> str:
