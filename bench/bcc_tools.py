@@ -4,6 +4,8 @@ Runs each tool of the distribution's package bpfcc-tools by ``python -m rtrace.b
 for some seconds, ends it as Ctrl-C does, and tells how far it came. Meant for a guest, where there are kprobes:
 
     python -m tests.vm -k 6.1 -- .venv/bin/python -m bench.bcc_tools
+
+With ``--load`` nothing is attached: tells on any machine whose C compiles and whose programs the verifier accepts.
 """
 
 from __future__ import annotations
@@ -23,6 +25,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from bench.bcc_load import LOADED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -85,6 +89,10 @@ ARGUMENTS = {
     "wakeuptime": "1",
     "memleak": "-o 0 1 1",
     "ttysnoop": "/dev/tty1",
+    "deadlock": "{pid}",
+    "funcinterval": "vfs_read",
+    "funcslower": "vfs_read",
+    "netqtop": "-n lo",
 }
 
 
@@ -99,14 +107,17 @@ class Run:
     status: int | None
     stdout: str
     stderr: str
+    loaded_only: bool = False
 
     @property
     def verdict(self) -> str:
-        """One word: prints, silent (attached, nothing to show), refuses (the kernel lacks what it needs) or fails."""
+        """One word: loads, prints, silent (nothing to show), refuses (the kernel lacks what it needs) or fails."""
         if "Traceback" in self.stderr:
             return "fails"
         if not self.links:
             return "refuses"
+        if self.loaded_only:
+            return "loads"
         return "prints" if self.lines > 1 else "silent"
 
     @property
@@ -181,7 +192,7 @@ def links_of(pid: int) -> int:
 
 def run(tool: str, folder: Path, seconds: float, limit: float) -> Run:
     """Run one tool until it ends, or for some seconds after it has attached."""
-    arguments = shlex.split(ARGUMENTS.get(tool, "").format(folder=folder))
+    arguments = shlex.split(ARGUMENTS.get(tool, "").format(folder=folder, pid=os.getpid()))
     command = [sys.executable, "-m", "rtrace.bcc", str(FOLDER / f"{tool}{SUFFIX}"), *arguments]
     screen = bool(SCREENS.search((FOLDER / f"{tool}{SUFFIX}").read_text(errors="replace")))
     started = time.monotonic()
@@ -211,6 +222,28 @@ def run(tool: str, folder: Path, seconds: float, limit: float) -> Run:
     return Run(tool, links, lines, taken, child.returncode, stdout, stderr)
 
 
+def load(tool: str, folder: Path, limit: float) -> Run:
+    """Run one tool up to where it would attach."""
+    arguments = shlex.split(ARGUMENTS.get(tool, "").format(folder=folder, pid=os.getpid()))
+    script = FOLDER / f"{tool}{SUFFIX}"
+    started = time.monotonic()
+    screen = bool(SCREENS.search(script.read_text(errors="replace")))
+    with output(terminal=screen) as (out, _, written), tempfile.TemporaryFile("w+", errors="replace") as err:
+        command = [sys.executable, "-m", "bench.bcc_load", str(script), *arguments]
+        environment = os.environ | {"TERM": "xterm"}
+        done = subprocess.run(
+            command, stdin=out if screen else subprocess.DEVNULL, stdout=out, stderr=err, env=environment,
+            timeout=limit, check=False,
+        )  # fmt: skip
+        err.seek(0)
+        stdout, stderr = written(), err.read()
+    told = re.search(rf"{LOADED} (\d+)", stderr)
+    stderr = stderr[: told.start()] if told else stderr
+    loaded = int(told[1]) if told else 0
+    lines = len(stdout.splitlines())
+    return Run(tool, loaded, lines, time.monotonic() - started, done.returncode, stdout, stderr, loaded_only=True)
+
+
 def disk() -> Path:
     """Return a folder on an ext4 disk of the guest's own, or a temporary one where there is none."""
     folder = Path(tempfile.mkdtemp(prefix="bcc-tools-"))
@@ -233,24 +266,28 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.bcc_tools", description=__doc__)
     parser.add_argument("tools", nargs="*", metavar="TOOL", help="default: those with kprobes and tracepoints alone")
     parser.add_argument("--others", action="store_true", help="the tools that use other mechanisms, too, instead")
+    parser.add_argument("--load", action="store_true", help="compile and load, and attach nothing")
     parser.add_argument("--seconds", type=float, default=2.0, help="how long to trace")
     parser.add_argument("--limit", type=float, default=90.0, help="when to give a tool up")
     parser.add_argument("--show", action="store_true", help="show what each tool printed")
     options = parser.parse_args()
-    folder = disk()
-    workload = subprocess.Popen([sys.executable, "-m", "bench.bcc_workload", str(folder)])
+    folder = Path(tempfile.gettempdir()) if options.load else disk()
+    workload = None if options.load else subprocess.Popen([sys.executable, "-m", "bench.bcc_workload", str(folder)])
     runs = []
     for tool in options.tools or tools(simple=not options.others):
-        done = run(tool, folder, options.seconds, options.limit)
+        done = load(tool, folder, options.limit) if options.load else run(tool, folder, options.seconds, options.limit)
         runs.append(done)
         counts = f"{done.links:4} links {done.lines:5} lines {done.seconds:6.1f} s"
         print(f"{tool:14} {done.verdict:7} {counts}  {done.reason}", flush=True)
         if options.show:
             print(done.stdout[-3000:], done.stderr[-3000:], flush=True)
-    counts = {word: sum(done.verdict == word for done in runs) for word in ("prints", "silent", "refuses", "fails")}
+    counts = {
+        word: sum(done.verdict == word for done in runs) for word in ("loads", "prints", "silent", "refuses", "fails")
+    }
     print(f"{len(runs)} tools: " + ", ".join(f"{count} {word}" for word, count in counts.items()))
-    workload.send_signal(signal.SIGTERM)
-    workload.wait()
+    if workload is not None:
+        workload.send_signal(signal.SIGTERM)
+        workload.wait()
     return 0
 
 
