@@ -4,6 +4,8 @@ Runs each tool of the distribution's package bpfcc-tools by ``python -m rtrace.b
 for some seconds, ends it as Ctrl-C does, and tells how far it came. Meant for a guest, where there are kprobes:
 
     python -m tests.vm -k 6.1 -- .venv/bin/python -m bench.bcc_tools
+
+With ``--load`` nothing is attached: tells on any machine whose C compiles and whose programs the verifier accepts.
 """
 
 from __future__ import annotations
@@ -11,15 +13,23 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import pty
 import re
 import shlex
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.bcc_load import LOADED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 SUFFIX = "-bpfcc"
 FOLDER = Path("/usr/sbin")
@@ -28,7 +38,10 @@ OTHERS = re.compile(
     r"attach_u(ret)?probe|USDT|RAW_TRACEPOINT_PROBE|K(RET)?FUNC_PROBE|KMOD_RET|LSM_PROBE|attach_perf_event"
     r"|attach_raw_tracepoint|attach_kfunc|open_perf_event|attach_xdp|BPF\.XDP|SOCKET_FILTER"
 )
+TOOLS = re.compile(r"^\s*from bcc import .*\bBPF\b|^\s*import bcc$", re.MULTILINE)
 OURS = re.compile(r"kprobe|TRACEPOINT_PROBE|attach_tracepoint")
+# Tools that draw on a terminal, and are ended by a key or Ctrl-C alone.
+SCREENS = re.compile(r"^import curses", re.MULTILINE)
 # Tools that print when their interval is over, or that must be told what to look at.
 ARGUMENTS = {
     "biolatency": "1 1",
@@ -37,6 +50,7 @@ ARGUMENTS = {
     "btrfsdist": "1 1",
     "btrfsslower": "0",
     "cachestat": "1 1",
+    "cachetop": "1",
     "cpudist": "1 1",
     "dcstat": "1 1",
     "dirtop": "-C -d {folder} 1 1",
@@ -75,6 +89,10 @@ ARGUMENTS = {
     "wakeuptime": "1",
     "memleak": "-o 0 1 1",
     "ttysnoop": "/dev/tty1",
+    "deadlock": "{pid}",
+    "funcinterval": "vfs_read",
+    "funcslower": "vfs_read",
+    "netqtop": "-n lo",
 }
 
 
@@ -89,14 +107,17 @@ class Run:
     status: int | None
     stdout: str
     stderr: str
+    loaded_only: bool = False
 
     @property
     def verdict(self) -> str:
-        """One word: prints, silent (attached, nothing to show), refuses (the kernel lacks what it needs) or fails."""
+        """One word: loads, prints, silent (nothing to show), refuses (the kernel lacks what it needs) or fails."""
         if "Traceback" in self.stderr:
             return "fails"
         if not self.links:
             return "refuses"
+        if self.loaded_only:
+            return "loads"
         return "prints" if self.lines > 1 else "silent"
 
     @property
@@ -106,14 +127,56 @@ class Run:
         return said[-1][:150] if said and self.verdict != "prints" else ""
 
 
-def simple_tools() -> list[str]:
-    """Return the tools that use kprobes, kretprobes and tracepoints alone."""
+def tools(*, simple: bool) -> list[str]:
+    """Return the tools that use kprobes, kretprobes and tracepoints alone, or those that use others as well."""
     found = []
     for path in sorted(FOLDER.glob(f"*{SUFFIX}")):
         source = path.read_text(errors="replace")
-        if "import BPF" in source and OURS.search(source) and not OTHERS.search(source):
+        if TOOLS.search(source) and bool(OURS.search(source) and not OTHERS.search(source)) == simple:
             found.append(path.name.removesuffix(SUFFIX))
     return found
+
+
+@contextlib.contextmanager
+def output(*, terminal: bool) -> Iterator[tuple[int, Callable[[], int], Callable[[], str]]]:
+    """Give a descriptor to write to, a terminal's or a file's, and functions: how much was written, and what."""
+    with tempfile.TemporaryFile("w+", errors="replace") as file:
+
+        def size() -> int:
+            return os.fstat(file.fileno()).st_size
+
+        def written() -> str:
+            file.seek(0)
+            return file.read()
+
+        if not terminal:
+            yield file.fileno(), size, written
+            return
+        ours, theirs = pty.openpty()
+
+        def copy() -> None:
+            # The terminal ends with an error once all that write to it are gone.
+            with contextlib.suppress(OSError):
+                while data := os.read(ours, 65536):
+                    os.write(file.fileno(), data)
+
+        copier = threading.Thread(target=copy)
+        copier.start()
+        open_still = True
+
+        def written_there() -> str:
+            nonlocal open_still
+            if open_still:
+                os.close(theirs)
+                copier.join()
+                os.close(ours)
+                open_still = False
+            return written()
+
+        try:
+            yield theirs, size, written_there
+        finally:
+            written_there()
 
 
 def links_of(pid: int) -> int:
@@ -129,11 +192,12 @@ def links_of(pid: int) -> int:
 
 def run(tool: str, folder: Path, seconds: float, limit: float) -> Run:
     """Run one tool until it ends, or for some seconds after it has attached."""
-    arguments = shlex.split(ARGUMENTS.get(tool, "").format(folder=folder))
+    arguments = shlex.split(ARGUMENTS.get(tool, "").format(folder=folder, pid=os.getpid()))
     command = [sys.executable, "-m", "rtrace.bcc", str(FOLDER / f"{tool}{SUFFIX}"), *arguments]
+    screen = bool(SCREENS.search((FOLDER / f"{tool}{SUFFIX}").read_text(errors="replace")))
     started = time.monotonic()
-    with tempfile.TemporaryFile("w+", errors="replace") as out, tempfile.TemporaryFile("w+", errors="replace") as err:
-        environment = os.environ | {"PYTHONUNBUFFERED": "1"}
+    with output(terminal=screen) as (out, drawn, written), tempfile.TemporaryFile("w+", errors="replace") as err:
+        environment = os.environ | {"PYTHONUNBUFFERED": "1", "TERM": "xterm"}
         child = subprocess.Popen(command, stdout=out, stderr=err, stdin=subprocess.DEVNULL, env=environment)
         links, settled = 0, None
         while child.poll() is None and time.monotonic() - started < limit:
@@ -141,7 +205,9 @@ def run(tool: str, folder: Path, seconds: float, limit: float) -> Run:
             # From the last attachment on.
             if now != links:
                 links, settled = max(now, links), time.monotonic()
-            if settled is not None and links and time.monotonic() - settled > seconds and not arguments:
+            over = settled is not None and links and time.monotonic() - settled > seconds
+            # What draws waits for a key once it has cleared the screen.
+            if over and (drawn() if screen else not arguments):
                 break
             time.sleep(0.1)
         taken = time.monotonic() - started
@@ -150,11 +216,32 @@ def run(tool: str, folder: Path, seconds: float, limit: float) -> Run:
                 child.send_signal(way)
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     child.wait(patience)
-        out.seek(0)
         err.seek(0)
-        stdout, stderr = out.read(), err.read()
+        stdout, stderr = written(), err.read()
     lines = sum(bool(line.strip()) for line in stdout.splitlines())
     return Run(tool, links, lines, taken, child.returncode, stdout, stderr)
+
+
+def load(tool: str, folder: Path, limit: float) -> Run:
+    """Run one tool up to where it would attach."""
+    arguments = shlex.split(ARGUMENTS.get(tool, "").format(folder=folder, pid=os.getpid()))
+    script = FOLDER / f"{tool}{SUFFIX}"
+    started = time.monotonic()
+    screen = bool(SCREENS.search(script.read_text(errors="replace")))
+    with output(terminal=screen) as (out, _, written), tempfile.TemporaryFile("w+", errors="replace") as err:
+        command = [sys.executable, "-m", "bench.bcc_load", str(script), *arguments]
+        environment = os.environ | {"TERM": "xterm"}
+        done = subprocess.run(
+            command, stdin=out if screen else subprocess.DEVNULL, stdout=out, stderr=err, env=environment,
+            timeout=limit, check=False,
+        )  # fmt: skip
+        err.seek(0)
+        stdout, stderr = written(), err.read()
+    told = re.search(rf"{LOADED} (\d+)", stderr)
+    stderr = stderr[: told.start()] if told else stderr
+    loaded = int(told[1]) if told else 0
+    lines = len(stdout.splitlines())
+    return Run(tool, loaded, lines, time.monotonic() - started, done.returncode, stdout, stderr, loaded_only=True)
 
 
 def disk() -> Path:
@@ -178,24 +265,29 @@ def main() -> int:
     """Run the tools and print a table."""
     parser = argparse.ArgumentParser(prog="python -m bench.bcc_tools", description=__doc__)
     parser.add_argument("tools", nargs="*", metavar="TOOL", help="default: those with kprobes and tracepoints alone")
+    parser.add_argument("--others", action="store_true", help="the tools that use other mechanisms, too, instead")
+    parser.add_argument("--load", action="store_true", help="compile and load, and attach nothing")
     parser.add_argument("--seconds", type=float, default=2.0, help="how long to trace")
     parser.add_argument("--limit", type=float, default=90.0, help="when to give a tool up")
     parser.add_argument("--show", action="store_true", help="show what each tool printed")
     options = parser.parse_args()
-    folder = disk()
-    workload = subprocess.Popen([sys.executable, "-m", "bench.bcc_workload", str(folder)])
+    folder = Path(tempfile.gettempdir()) if options.load else disk()
+    workload = None if options.load else subprocess.Popen([sys.executable, "-m", "bench.bcc_workload", str(folder)])
     runs = []
-    for tool in options.tools or simple_tools():
-        done = run(tool, folder, options.seconds, options.limit)
+    for tool in options.tools or tools(simple=not options.others):
+        done = load(tool, folder, options.limit) if options.load else run(tool, folder, options.seconds, options.limit)
         runs.append(done)
         counts = f"{done.links:4} links {done.lines:5} lines {done.seconds:6.1f} s"
         print(f"{tool:14} {done.verdict:7} {counts}  {done.reason}", flush=True)
         if options.show:
             print(done.stdout[-3000:], done.stderr[-3000:], flush=True)
-    counts = {word: sum(done.verdict == word for done in runs) for word in ("prints", "silent", "refuses", "fails")}
+    counts = {
+        word: sum(done.verdict == word for done in runs) for word in ("loads", "prints", "silent", "refuses", "fails")
+    }
     print(f"{len(runs)} tools: " + ", ".join(f"{count} {word}" for word, count in counts.items()))
-    workload.send_signal(signal.SIGTERM)
-    workload.wait()
+    if workload is not None:
+        workload.send_signal(signal.SIGTERM)
+        workload.wait()
     return 0
 
 

@@ -1,16 +1,15 @@
 from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
-from typing import Any, Self, TypeVar, final
+from typing import Any, Self, final
 
 import numpy as np
 from _typeshed import ReadableBuffer as Buffer
 from numpy.typing import NDArray
 from typing_extensions import disjoint_base
 
-_Event = TypeVar("_Event")
-
 __version__: str
 __all__ = [
+    "EventMaker",
     "FileSymbols",
     "KernelSymbols",
     "Link",
@@ -232,6 +231,10 @@ class Map:
     def peek(self) -> bytes | None: ...
     def pin(self, path: str | PathLike[str]) -> None: ...
 
+@final
+class EventMaker:
+    def __new__(cls, make_class: Callable[[], Any], /) -> EventMaker: ...
+
 @disjoint_base
 class PolledBuffer:
     @property
@@ -287,7 +290,7 @@ def elf_functions(path: str | PathLike[str], *, as_linked: bool = False) -> list
 def elf_symbol_offset(path: str | PathLike[str], name: str) -> int | None: ...
 def enumerators(names: set[str]) -> dict[str, int]: ...
 def enum_has_value(name: str, value: str) -> bool | None: ...
-def event_from(class_: type[_Event], address: int, /) -> _Event: ...
+def event_from(maker: EventMaker, address: int, /) -> Any: ...
 def explain_program(
     object: Object, program: str, *, kind: str | None = None, target: str | None = None, log_level: int = 1
 ) -> dict[str, Any]: ...

@@ -10,6 +10,7 @@ mod attach;
 mod batch;
 mod bcc;
 mod error;
+mod event;
 mod held;
 mod kernel;
 mod kind;
@@ -53,6 +54,8 @@ mod _rtrace {
     #[pymodule_export]
     use super::bcc::kernel_questions::{enum_has_value, struct_has_member};
     #[pymodule_export]
+    use super::event::{EventMaker, event_from};
+    #[pymodule_export]
     use super::kernel::{
         filter::{filter_matches, parse_filter},
         format::parse_format,
@@ -60,7 +63,7 @@ mod _rtrace {
     #[pymodule_export]
     use super::load::explain::explain_program;
     #[pymodule_export]
-    use super::poll::{event_from, poll_buffers};
+    use super::poll::poll_buffers;
     #[pymodule_export]
     use super::symbols::{
         file_symbols::FileSymbols,

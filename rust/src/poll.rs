@@ -1,4 +1,4 @@
-//! Waiting for several buffers at once, and making Python's objects of what they deliver.
+//! Waiting for several buffers at once.
 
 use pyo3::prelude::*;
 
@@ -6,7 +6,6 @@ use crate::{
     batch::{deadline, is_over, wait},
     error::Error,
     polled_buffer::PolledBuffer,
-    sys::python,
 };
 
 /// Poll several buffers: call each one's callback for every record that is there; return how many there were.
@@ -41,16 +40,4 @@ pub(crate) fn poll_buffers(
         py.detach(|| wait(&wakes, until));
         py.check_signals()?;
     }
-}
-
-/// Make an object of a ``ctypes`` class from the bytes at `address`: a copy, which stays when they are gone.
-///
-/// As ``from_buffer_copy(string_at(address, sizeof(class)))``, in one step. The bytes must be there: `address` is what a
-/// buffer's callback was given, and the class no larger than its `size`. The class comes first so that it can be bound.
-#[pyfunction]
-#[pyo3(signature = (class_, address, /))]
-pub(crate) fn event_from<'py>(class_: &Bound<'py, PyAny>, address: usize) -> PyResult<Bound<'py, PyAny>> {
-    let event = class_.call0()?;
-    python::fill(&event, address)?;
-    Ok(event)
 }

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 
 from rtrace.bcc import discovery
 from rtrace.bcc.attachments import Attachments
 from rtrace.bcc.cpus import possible_cpus
 from rtrace.bcc.names import raw, text
-from rtrace.errors import AttachError, RtraceError, TargetNotFoundError
+from rtrace.errors import AttachError, NotSupportedError, RtraceError, TargetNotFoundError
 
 TYPE_CHECKING = False  # saves the import of typing
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ class KernelAttachments(Attachments):
             names = discovery.get_kprobe_functions(event_re)
             self._attach_many("kprobe", event_re, names, lambda name: self.attach_kprobe(name, 0, fn_name))
             return self
+        _check_given("kprobe", event)
         program = self.load_func(fn_name, 2)
         link = self.native.attach_kprobe(program.program, text(event), offset=event_off, at_return=False)
         place = text(event) + (f"_0x{event_off:x}" if event_off else "")
@@ -82,6 +84,7 @@ class KernelAttachments(Attachments):
             names = discovery.get_kprobe_functions(event_re)
             self._attach_many("kretprobe", event_re, names, lambda name: self.attach_kretprobe(name, fn_name))
             return self
+        _check_given("kretprobe", event)
         program = self.load_func(fn_name, 2)
         link = self.native.attach_kprobe(program.program, text(event), at_return=True)
         self.loaded.links.add("kprobe", kprobe_place("r", event), program.name, [link])
@@ -185,19 +188,26 @@ class KernelAttachments(Attachments):
 
     def _attach_trampoline(self, kind: str, fn_name: Name) -> Self:
         native_kind, prefix = _TRAMPOLINES[kind]
-        name = text(fn_name)
-        if not name.startswith(prefix):
-            name = prefix + name
+        name = self._trampoline(prefix, fn_name)
         # The programs that construction attached are asked for once more by some scripts.
         if raw(name) in self.loaded.links.of(kind):
             return self
         target = name.removeprefix(prefix)
-        if kind != "lsm":
-            module, separator, function = target.partition("__")
-            target = function if separator and module else target
-        self._load(name, native_kind, target)
+        if kind == "lsm":
+            _check_hooks_are_asked(name)
+        else:
+            target = without_module(target)
+        # Loaded, it stays so when it is detached.
+        if raw(name) not in self.funcs:
+            self._load(name, native_kind, target)
         self.loaded.links.add(kind, raw(name), raw(name), [self.native.attach_trampoline(name)])
         return self
+
+    def _trampoline(self, prefix: str, fn_name: Name) -> str:
+        """Return the name of a program, given with its prefix and its function's module or without."""
+        rest = text(fn_name).removeprefix(prefix)
+        whole = f"{prefix}vmlinux__{rest}"
+        return whole if whole in self.native.program_names else f"{prefix}{rest}"
 
     def detach_kfunc(self, fn_name: Name = b"") -> None:
         """Detach a program of :meth:`attach_kfunc`."""
@@ -216,5 +226,31 @@ class KernelAttachments(Attachments):
         self._detach_trampoline("lsm", fn_name)
 
     def _detach_trampoline(self, kind: str, fn_name: Name) -> None:
-        prefix = _TRAMPOLINES[kind][1]
-        self.loaded.links.remove(kind, raw(prefix + text(fn_name).removeprefix(prefix)))
+        name = raw(self._trampoline(_TRAMPOLINES[kind][1], fn_name))
+        self.loaded.links.remove(kind, name)
+
+
+def _check_given(kind: str, event: Name) -> None:
+    if not event:
+        message = f"attach {kind}: no function given, neither as event nor as event_re"
+        raise ValueError(message)
+
+
+def without_module(target: str) -> str:
+    """Return the function of ``module__function``; other functions, too, have two underscores in their names."""
+    module, separator, function = target.partition("__")
+    is_module = module == "vmlinux" or os.path.exists(f"/sys/kernel/btf/{module}")
+    return function if module and separator and is_module else target
+
+
+def _check_hooks_are_asked(program: str) -> None:
+    """Raise where the kernel would load and attach a hook, and never ask it."""
+    try:
+        with open("/sys/kernel/security/lsm", encoding="ascii") as file:
+            modules = file.read().strip()
+    except OSError:
+        return  # securityfs is not mounted: unknown
+    if "bpf" not in modules.split(","):
+        message = f"attach lsm `{program}`: the kernel's security modules are {modules}, without bpf: it is never asked"
+        hint = f"boot with lsm={modules},bpf"
+        raise NotSupportedError(message, feature="programs as hooks of the security modules", hint=hint)

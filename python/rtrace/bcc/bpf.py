@@ -15,7 +15,7 @@ from rtrace.bcc.attach_network import NetworkAttachments
 from rtrace.bcc.attach_perf import PerfAttachments
 from rtrace.bcc.attach_user import UserAttachments
 from rtrace.bcc.autoload import attach_by_prefix
-from rtrace.bcc.disassembler import disassemble
+from rtrace.bcc.disassembler import disassemble, layout_text
 from rtrace.bcc.function import Function
 from rtrace.bcc.loaded import Loaded
 from rtrace.bcc.names import raw
@@ -58,7 +58,7 @@ class BPF(  # one class with everything on it, as its users know it
     src_file
         File of the source, looked for here and beside the script.
     hdr_file
-        Taken and not used, as in bcc.
+        Must exist, and is not used otherwise, as in bcc: the source includes it itself.
     text
         The source itself.
     debug
@@ -141,7 +141,7 @@ class BPF(  # one class with everything on it, as its users know it
         obj_file: Name | os.PathLike[str] | None = None,
     ) -> None:
         super().__init__()
-        del hdr_file, allow_rlimit
+        del allow_rlimit
         # An empty text is a program too: scripts make one to ask about the kernel.
         if sum((bool(src_file), text is not None, obj_file is not None)) != 1:
             message = "BPF() takes one of src_file, text and obj_file"
@@ -149,6 +149,8 @@ class BPF(  # one class with everything on it, as its users know it
         if device is not None:
             message = f"load programs into the network card `{as_text(device)}`: not supported"
             raise NotSupportedError(message, feature="offloading programs to network cards")
+        if hdr_file:
+            find_file(as_text(hdr_file))
         self.debug = debug
         contexts = list(usdt_contexts)
         # What displays take a histogram's slots for; nearly all count powers of two, so an object is believed to.
@@ -212,6 +214,18 @@ class BPF(  # one class with everything on it, as its users know it
         """Iterate over the names of the tables asked for so far."""
         return (name for name in super().__iter__() if isinstance(name, bytes))
 
+    def keys(self) -> list[bytes]:  # type: ignore[override]  # each table once, whichever forms of its name are there
+        """Return the names of the tables asked for so far."""
+        return list(self)
+
+    def values(self) -> list[Any]:  # type: ignore[override]
+        """Return the tables asked for so far."""
+        return [self[name] for name in self]
+
+    def items(self) -> list[tuple[bytes, Any]]:  # type: ignore[override]
+        """Return the names and the tables asked for so far."""
+        return [(name, self[name]) for name in self]
+
     def __len__(self) -> int:
         """Return how many tables have been asked for so far."""
         return super().__len__() // 2
@@ -251,6 +265,13 @@ class BPF(  # one class with everything on it, as its users know it
     def disassemble_func(self, func_name: Name) -> str:
         """Return the instructions of a program as text, one in a line."""
         return disassemble(self.dump_func(func_name))
+
+    def decode_table(self, table_name: Name, sizeinfo: bool = False) -> str:  # noqa: FBT001, FBT002  # bcc's signature
+        """Return the layout of a map's key and value as text, with `sizeinfo` also the bytes of each member."""
+        table = self.get_table(table_name)
+        facts = f"type {table.ttype}, {table.max_entries} entries, fd {table.get_fd()}"
+        types = self.native.types(as_text(table_name))
+        return f"map {as_text(table_name)} ({facts})\n" + layout_text(types, sizes=sizeinfo)
 
     # Buffers.
 

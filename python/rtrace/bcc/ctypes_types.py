@@ -7,6 +7,7 @@ A class has the size and the offsets that the compiler chose, whatever ctypes wo
 from __future__ import annotations
 
 import ctypes as ct
+import re
 
 TYPE_CHECKING = False  # saves the import of typing
 if TYPE_CHECKING:
@@ -199,3 +200,66 @@ def words(value: Any) -> Iterator[str]:
         for field in value._fields_:
             yield from words(getattr(value, field[0]))
         yield "}"
+
+
+_WORD = re.compile(r"""b?'(?:[^'\\]|\\.)*'|b?"(?:[^"\\]|\\.)*"|[{}\[\]]|[^\s{}\[\]]+""")
+
+
+def from_words(kind: Any, text: str) -> Any:
+    """Return the value that :func:`words` wrote; numbers may be decimal, too.
+
+    Raises
+    ------
+    ValueError
+        If the text is not of this type.
+
+    Examples
+    --------
+    >>> from_words(ct.c_uint32 * 3, "[ 0x1 2 3 ]")[1]
+    2
+    """
+    tokens = iter(_WORD.findall(text))
+    try:
+        value = _parsed(kind, tokens)
+    except StopIteration:
+        value = None
+    if value is None or next(tokens, None) is not None:
+        message = f"read {text!r} as {kind.__name__}: too {'short' if value is None else 'long'}"
+        raise ValueError(message)
+    return value
+
+
+def _parsed(kind: Any, tokens: Iterator[str]) -> Any:
+    if is_number(kind):
+        return kind(_literal(next(tokens)))
+    value = kind()
+    if issubclass(kind, ct.Array) and issubclass(kind._type_, ct.c_char):
+        value.value = _literal(next(tokens))
+        return value
+    _expect(next(tokens), "[" if issubclass(kind, ct.Array) else "{")
+    if issubclass(kind, ct.Array):
+        for index in range(kind._length_):
+            item = _parsed(kind._type_, tokens)
+            value[index] = item.value if is_number(kind._type_) else item
+    else:
+        for field in kind._fields_:
+            item = _parsed(field[1], tokens)
+            setattr(value, field[0], item.value if is_number(field[1]) or hasattr(item, "raw") else item)
+    _expect(next(tokens), "]" if issubclass(kind, ct.Array) else "}")
+    return value
+
+
+def _literal(token: str) -> Any:
+    import ast  # noqa: PLC0415  # few scripts read keys from text
+
+    try:
+        return ast.literal_eval(token)
+    except SyntaxError as error:
+        message = f"expected a number or a text where {token} stands"
+        raise ValueError(message) from error
+
+
+def _expect(token: str, wanted: str) -> None:
+    if token != wanted:
+        message = f"expected {wanted} where {token} stands"
+        raise ValueError(message)

@@ -1,12 +1,14 @@
-"""BPF instructions as text, in the pseudo C of the kernel's own listings."""
+"""BPF instructions as text, in the pseudo C of the kernel's own listings, and types as C declares them."""
 
 from __future__ import annotations
 
+import re
 import struct
 
 TYPE_CHECKING = False  # saves the import of typing
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Any
 
 # include/uapi/linux/bpf_common.h and bpf.h: the classes, sizes and operations that make an opcode.
 _SIZES = {0x00: "u32", 0x08: "u16", 0x10: "u8", 0x18: "u64"}
@@ -111,3 +113,47 @@ def _jump(  # noqa: PLR0913, PLR0917  # the fields of an instruction
         return f"goto {offset:+}"
     value = f"{letter}{source}" if code & _REGISTER else str(immediate)
     return f"if {letter}{target} {_COMPARISONS.get(code & 0xF0, '?')} {value} goto {offset:+}"
+
+
+def layout_text(types: dict[str, Any], *, sizes: bool) -> str:
+    """Return the key, value and event types of a map as C, with `sizes` also where each member is and its bytes.
+
+    Examples
+    --------
+    >>> u32 = {"kind": "int", "name": "unsigned int", "size": 4}
+    >>> print(layout_text({"key": u32, "value": {"kind": "array", "element": u32, "count": 4}}, sizes=True))
+    key: unsigned int;  // 4 bytes
+    value: unsigned int [4];  // 16 bytes
+    """
+    return "\n".join(
+        f"{part}: {line}"
+        for part in ("key", "value", "event")
+        if types.get(part)
+        for line in ["\n".join(_declaration(types[part], "", None, "", sizes=sizes))]
+    )
+
+
+def _declaration(kind: dict[str, Any], name: str, offset: int | None, indent: str, *, sizes: bool) -> list[str]:
+    dimensions = ""
+    while kind["kind"] == "array":
+        dimensions += f"[{kind['count']}]"
+        kind = kind["element"]
+    called = f" {name}{dimensions}" if name or dimensions else ""
+    at = "" if offset is None else f" at {offset}"
+    note = f"  // {_bytes_of(kind, dimensions)} bytes{at}" if sizes else ""
+    if "members" not in kind:
+        return [f"{indent}{kind.get('name') or kind['kind']}{called};{note}"]
+    head = f"{kind['kind']} {kind['name'] or ''}".rstrip()
+    lines = [f"{indent}{head} {{"]
+    for member in kind["members"]:
+        bits = f" : {member['bits']}" if member["bits"] else ""
+        place = member["offset"] // 8
+        lines += _declaration(member["type"], f"{member['name'] or ''}{bits}", place, indent + "    ", sizes=sizes)
+    return [*lines, f"{indent}}}{called};{note}"]
+
+
+def _bytes_of(kind: dict[str, Any], dimensions: str) -> int:
+    size = int(kind["size"])
+    for count in re.findall(r"\d+", dimensions):
+        size *= int(count)
+    return size

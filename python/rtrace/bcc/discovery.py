@@ -41,16 +41,20 @@ def get_kprobe_functions(event_re: Name) -> set[bytes]:
     Left out are those that the kernel refuses: marked ``notrace`` or on its blacklist.
     """
     matches = re.compile(raw(event_re)).match
-    found = {name for name in _functions() if matches(name)}
+    # Modules stand in brackets among the words of ftrace's list.
+    found = {name for name in _functions() if matches(name) and not name.startswith(b"[")}
     return {name for name in found if not _NOT_FUNCTIONS.match(name)} - _blacklist() if found else found
 
 
 @cache
 def _functions() -> frozenset[bytes]:
-    """Return the functions that can be traced, or all where the kernel has no list of those."""
+    """Return the functions that can be traced, and their modules; or all functions where the kernel lists no others.
+
+    Ftrace's list has one line for each of some 50,000 functions: it is split in one go.
+    """
     try:
         with open(os.path.join(tracefs(), "available_filter_functions"), "rb") as file:
-            return frozenset(line.split(None, 1)[0] for line in file)
+            return frozenset(file.read().split())
     except (OSError, RtraceError):
         return frozenset(raw(name) for name, _ in _rtrace.kernel_functions())
 

@@ -47,9 +47,12 @@ pub(crate) fn library(name: &str, process: Option<&Process>) -> Option<PathBuf> 
         return path.is_file().then_some(path);
     }
     let mapped = process.and_then(|process| {
-        let mut code = process.mappings().iter().filter(|mapping| mapping.is_executable && !mapping.is_deleted);
-        let found = code.find(|mapping| names_file(name.as_bytes(), &mapping.path))?;
-        Some(within(Path::new(OsStr::from_bytes(&found.path))))
+        let code = process.mappings().iter().filter(|mapping| mapping.is_executable && !mapping.is_deleted);
+        let named = code.filter(|mapping| names_file(name.as_bytes(), &mapping.path));
+        // A program may be called what its library is called in short.
+        let is_program = |path: &[u8]| Path::new(OsStr::from_bytes(path)).file_name() == Some(OsStr::new(name));
+        // Where the other one's root is no mount, the kernel tells a path from our root, which is none in theirs.
+        Some(process.path_of(named.min_by_key(|mapping| is_program(&mapping.path))?))
     });
     let start = format!("lib{name}.so");
     let cached = || {

@@ -107,6 +107,17 @@ def test_the_licence_is_gpl_unless_told(source: str, licence: bytes) -> None:
     assert sections(compile_c(f"{source}int f(void *ctx) {{ return 0; }}"))["license"] == licence + b"\0"
 
 
+def test_constants_of_the_kernels_headers_that_btf_does_not_have() -> None:
+    parse("""
+#include <linux/fs.h>
+#if !defined(__PAGE_OFFSET_BASE_L4) || __PAGE_OFFSET_BASE_L4 < __PAGE_OFFSET_BASE_L5
+#error "no addresses of the kernel"
+#endif
+int f(struct pt_regs *ctx) { return PT_REGS_IP(ctx) > __PAGE_OFFSET_BASE_L5 ? WRITE : READ; }
+int g(struct pt_regs *ctx, struct sk_buff *skb) { return skb_rx_queue_recorded(skb) ? skb_get_rx_queue(skb) : -1; }
+""")
+
+
 def test_the_compilers_idea_of_the_source_is_the_users_own() -> None:
     """The verifier shows lines of the source: those that the user wrote, not those that rtrace made of them."""
     source = (

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import ctypes as ct
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
+from rtrace.bcc import ctypes_types
 from rtrace.bcc.tables import per_cpu
 from rtrace.bcc.tables.array import Array, OutOfRangeError
 from rtrace.bcc.tables.hash import HashTable
 from rtrace.bcc.tables.make import CLASSES, make
 from rtrace.bcc.tables.stack import BUILD_ID_FLAG, StackTrace
 from rtrace.errors import MapError, MapKeyError, NotSupportedError
-from tests.unit.bcc.descriptions import S32, U8, U16, U32, U64, array, member, struct
+from tests.unit.bcc.descriptions import CHAR, S32, U8, U16, U32, U64, array, member, struct
 from tests.unit.bcc.fake_map import FakeMap
 
 PAIR = struct("pair", 8, member("a", 0, U32), member("b", 4, U32))
@@ -204,8 +206,52 @@ def test_every_class_has_its_map_type(map_type: int) -> None:
 
 
 def test_a_map_type_without_a_class_says_so() -> None:
-    with pytest.raises(NotSupportedError, match="no table class for map type 15"):
-        table(map_type=15)
+    with pytest.raises(NotSupportedError, match="no table class for map type 26"):
+        table(map_type=26)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "shown"),
+    [
+        (U32, 77, b"0x4d"),
+        (S32, -77, b"-0x4d"),
+        (PAIR, (1, 2), b"{ 0x1 0x2 }"),
+        (array(U16, 3), (1, 2, 3), b"[ 0x1 0x2 0x3 ]"),
+        (
+            struct("named", 24, member("pair", 0, PAIR), member("comm", 8, array(CHAR, 16))),
+            ((1, 2), b"it's {a} \\ \xff"),
+            b"{ { 0x1 0x2 } " + repr(b"it's {a} \\ \xff").encode() + b" }",
+        ),
+    ],
+)
+def test_keys_and_leaves_as_text_and_back(kind: dict[str, Any], value: Any, shown: bytes) -> None:
+    size = ct.sizeof(ctypes_types.build(kind))
+    fake = FakeMap(key=size, value=size)
+    made: Any = make(cast("Any", None), cast("Any", fake), {"key": kind, "value": kind, "event": None})
+    assert made.key_sprintf(value) == made.leaf_sprintf(value) == shown
+    assert bytes(made.key_scanf(shown)) == bytes(made.leaf_scanf(shown.decode())) == bytes(made.Key(*as_tuple(value)))
+    for wrong in (b"", shown + b" 0x1", b"} {"):
+        with pytest.raises(ValueError, match=r"too (short|long)|expected|malformed|invalid"):
+            made.key_scanf(wrong)
+
+
+def as_tuple(value: Any) -> tuple[Any, ...]:
+    return value if isinstance(value, tuple) else (value,)
+
+
+def test_storage_is_asked_by_owner_and_lists_none() -> None:
+    of_tasks = table(key=S32, map_type=29)
+    with Path("/dev/null").open() as file:
+        of_tasks[file] = 7
+        assert of_tasks[file.fileno()].value == of_tasks[ct.c_int(file.fileno())].value == 7
+        del of_tasks[file]
+        assert file not in of_tasks
+    with pytest.raises(TypeError, match="`fake` takes a file descriptor or an object with one, not str"):
+        of_tasks["init"]
+    for ask in (len, list, type(of_tasks).items, type(of_tasks).clear, type(of_tasks).items_lookup_batch):
+        with pytest.raises(NotSupportedError, match="the kernel does not tell the owners") as caught:
+            ask(of_tasks)
+        assert "b['fake'][fd]" in str(caught.value.hint)
 
 
 def test_events_without_a_type_say_so() -> None:

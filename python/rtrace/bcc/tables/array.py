@@ -57,16 +57,31 @@ class Array(ArrayBase):
 class DescriptorArray(ArrayBase):
     """An array whose leaves are set as file descriptors."""
 
-    def _descriptor(self, leaf: Any) -> int:
-        for attribute in ("map_fd", "fd", "value"):
-            leaf = getattr(leaf, attribute, leaf)
-        if not isinstance(leaf, int):
-            message = f"`{self._map.name}` takes a file descriptor or an object with one, not {type(leaf).__name__}"
-            raise TypeError(message)
-        return leaf
-
     def _leaf_bytes(self, leaf: Any) -> bytes:
-        return self._descriptor(leaf).to_bytes(4, "little")
+        return descriptor_of(leaf, self._map.name).to_bytes(self._leaf_size, "little")
+
+    def __delitem__(self, key: Any) -> None:
+        """Take the leaf of an index out of the array."""
+        if not self._map.delete_bytes(self._key_bytes(key)):
+            raise self._no_such_key(key)
+
+    def clear(self) -> None:
+        """Take all leaves out; one by one, as the kernel lets most such maps neither be read nor be emptied at once."""
+        for index in range(self.max_entries):
+            self._map.delete_bytes(index.to_bytes(4, "little"))
+
+
+def descriptor_of(given: Any, name: str) -> int:
+    """Return the file descriptor that is meant: a table's, a Function's, a file's or a socket's, or the number."""
+    found = given
+    for attribute in ("map_fd", "fd", "value"):
+        found = getattr(found, attribute, found)
+    if not isinstance(found, int) and hasattr(found, "fileno"):
+        found = found.fileno()
+    if not isinstance(found, int):
+        message = f"`{name}` takes a file descriptor or an object with one, not {type(given).__name__}"
+        raise TypeError(message)
+    return found
 
 
 class ProgArray(DescriptorArray):

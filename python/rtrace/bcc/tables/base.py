@@ -6,7 +6,7 @@ import ctypes as ct
 from collections.abc import MutableMapping
 
 from rtrace.bcc import ctypes_types
-from rtrace.bcc.names import raw
+from rtrace.bcc.names import raw, text
 from rtrace.bcc.tables.histograms import HistogramTable
 from rtrace.errors import MapKeyError
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from rtrace import _rtrace
     from rtrace.bcc.bpf import BPF
+    from rtrace.bcc.names import Name
 
 
 class TableBase(HistogramTable, MutableMapping):  # type: ignore[type-arg]  # keys and leaves are made at run time
@@ -241,6 +242,14 @@ class TableBase(HistogramTable, MutableMapping):  # type: ignore[type-arg]  # ke
         from rtrace.bcc.tables.html import table_html  # noqa: PLC0415  # only notebooks need it
 
         return table_html(self)
+
+    def key_scanf(self, key_str: Name) -> Any:
+        """Return the key that :meth:`key_sprintf` gave the text of; ValueError if it is another type's."""
+        return ctypes_types.from_words(self.Key, text(key_str))
+
+    def leaf_scanf(self, leaf_str: Name) -> Any:
+        """Return the leaf that :meth:`leaf_sprintf` gave the text of; ValueError if it is another type's."""
+        return ctypes_types.from_words(self.Leaf, text(leaf_str))
 
     def __hash__(self) -> int:
         """Hash by identity, as mappings that change do not have to."""

@@ -23,34 +23,34 @@ if TYPE_CHECKING:
     from rtrace.bcc.bpf import BPF
 
 
+def _event_class(description: dict[str, Any] | None, name: str) -> Any:
+    if description is None:
+        message = f"read events of `{name}`: no program says what type they have"
+        hint = f"submit a struct, as {name}.perf_submit(ctx, &data, sizeof(data)) does, or cast `data` yourself"
+        raise MapError(message, map=name, hint=hint)
+    return ctypes_types.build(description)
+
+
 class EventTable(TableBase):
     """A buffer of events that programs fill and one reader empties."""
 
     _reader: Reader | None = None
     _description: dict[str, Any] | None = None
 
+    # Takes the address that a callback was given and returns a copy of what is there, as a ctypes object.
+    event: Callable[[int], Any]
+
     def describe_event(self, description: dict[str, Any] | None) -> None:
         """Take the type of the events, as the program's calls of ``perf_submit`` and its like tell it."""
         self._description = description
-
-    def __getattr__(self, name: str) -> Any:
-        """Make ``event`` when it is first used: it copies an event out of the buffer that a callback was told of."""
-        if name != "event":
-            message = f"{type(self).__name__!r} object has no attribute {name!r}"
-            raise AttributeError(message)
-        # A bound method of a function in C: no frame of Python's for each event.
-        self.event = MethodType(_rtrace.event_from, self.event_type)
-        return self.event
+        # A bound function in C, in the object itself: neither a frame nor a search of Python's for each event.
+        maker = _rtrace.EventMaker(partial(_event_class, description, self._map.name))
+        self.event = MethodType(_rtrace.event_from, maker)
 
     @property
     def event_type(self) -> Any:
         """Ctypes class of the events."""
-        if self._description is None:
-            name = self._map.name
-            message = f"read events of `{name}`: no program says what type they have"
-            hint = f"submit a struct, as {name}.perf_submit(ctx, &data, sizeof(data)) does, or cast `data` yourself"
-            raise MapError(message, map=name, hint=hint)
-        return ctypes_types.build(self._description)
+        return _event_class(self._description, self._map.name)
 
     @property
     def is_open(self) -> bool:
@@ -167,10 +167,6 @@ class PerfEventArray(EventTable, DescriptorArray):
             event = _rtrace.open_perf_counter(typ, config, pid=None if pid < 0 else pid, cpu=cpu)
             self.bpf.keep_descriptor(event)
             self[cpu] = event
-
-    def __delitem__(self, key: Any) -> None:
-        """Take a CPU's counter or buffer out of the array."""
-        self._map.delete_bytes(self._key_bytes(key))
 
 
 class RingBuf(EventTable):

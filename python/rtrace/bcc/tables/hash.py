@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rtrace.bcc.tables.array import descriptor_of
 from rtrace.bcc.tables.base import TableBase
 
 TYPE_CHECKING = False  # saves the import of typing
@@ -25,4 +26,4 @@ class MapInMapHash(HashTable):
     """A hash map of maps; a leaf is set as a table or its file descriptor, and read as the map's id."""
 
     def _leaf_bytes(self, leaf: Any) -> bytes:
-        return super()._leaf_bytes(getattr(leaf, "map_fd", leaf))
+        return descriptor_of(leaf, self._map.name).to_bytes(self._leaf_size, "little")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rtrace.bcc import ctypes_types
-from rtrace.bcc.tables import array, base, events, hash, per_cpu, queue, stack  # noqa: A004  # the map type's name
+from rtrace.bcc.tables import array, base, events, hash, per_cpu, queue, stack, storage  # noqa: A004  # the map type's name
 from rtrace.errors import NotSupportedError
 
 TYPE_CHECKING = False  # saves the import of typing
@@ -19,6 +19,7 @@ _HASH, _ARRAY, _PROG_ARRAY, _PERF_EVENT_ARRAY, _PERCPU_HASH, _PERCPU_ARRAY, _STA
 _CGROUP_ARRAY, _LRU_HASH, _LRU_PERCPU_HASH, _LPM_TRIE, _ARRAY_OF_MAPS, _HASH_OF_MAPS = range(8, 14)
 _DEVMAP, _SOCKMAP, _CPUMAP, _XSKMAP, _SOCKHASH, _CGROUP_STORAGE, _REUSEPORT = range(14, 21)
 _PERCPU_CGROUP_STORAGE, _QUEUE, _STACK, _SK_STORAGE, _DEVMAP_HASH, _STRUCT_OPS, _RINGBUF = range(21, 28)
+_INODE_STORAGE, _TASK_STORAGE = range(28, 30)
 
 CLASSES: dict[int, type[base.TableBase]] = {
     _HASH: hash.HashTable,
@@ -39,6 +40,13 @@ CLASSES: dict[int, type[base.TableBase]] = {
     _XSKMAP: array.XskMap,
     _DEVMAP_HASH: hash.HashTable,
     _RINGBUF: events.RingBuf,
+    _SOCKMAP: storage.SockMap,
+    _SOCKHASH: storage.SockHash,
+    _CGROUP_STORAGE: storage.CgroupStorage,
+    _PERCPU_CGROUP_STORAGE: storage.PerCpuCgroupStorage,
+    _SK_STORAGE: storage.OwnedStorage,
+    _INODE_STORAGE: storage.OwnedStorage,
+    _TASK_STORAGE: storage.OwnedStorage,
 }
 _KEYLESS = (_QUEUE, _STACK)
 

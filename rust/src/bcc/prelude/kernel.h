@@ -161,6 +161,8 @@
 #define O_APPEND 00002000
 #define O_NONBLOCK 00004000
 #define O_CLOEXEC 02000000
+#define READ 0
+#define WRITE 1
 #define FMODE_READ 0x1
 #define FMODE_WRITE 0x2
 #define FMODE_CREATED 0x100000
@@ -173,6 +175,15 @@
 #define VM_READ 0x1
 #define VM_WRITE 0x2
 #define VM_EXEC 0x4
+
+/* Where the kernel's addresses begin, by the levels of page tables (arch/x86/include/asm/page_64_types.h). */
+#define __PAGE_OFFSET_BASE_L4 0xffff888000000000UL
+#define __PAGE_OFFSET_BASE_L5 0xff11000000000000UL
+
+/* include/linux/skbuff.h */
+#define skb_rx_queue_recorded(skb) ((skb)->queue_mapping != 0)
+#define skb_get_rx_queue(skb) ((u16)((skb)->queue_mapping - 1))
+#define skb_get_queue_mapping(skb) ((skb)->queue_mapping)
 
 /* include/linux/scatterlist.h */
 #define SG_CHAIN 1UL
