@@ -22,22 +22,20 @@ pub(crate) fn attach(program: (&str, BorrowedFd<'_>), category: &str, name: &str
         return Err(Error::Value(format!("{target:?} is not the name of a tracepoint (CATEGORY:NAME)")));
     }
     // They have formats, and two of them an id, but nothing to attach to (`FTRACE_ENTRY`, kernel/trace/trace_export.c).
-    let not_one = || {
+    // Refused before perf is asked: of ftrace:function it would first trace every function of the kernel.
+    if category == FTRACE && Tracefs::open().is_ok_and(|tracefs| tracefs.has(category, name)) {
         let cause = "a record of ftrace's own and no tracepoint: nothing can be attached to it".into();
-        Error::TargetNotFound { kind: KIND, target: target.clone(), cause }
-    };
+        return Err(Error::TargetNotFound { kind: KIND, target, cause });
+    }
     let id = match Tracefs::open().and_then(|tracefs| tracefs.tracepoint_id(category, name)) {
         Ok(id) => id,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            if category == FTRACE && Tracefs::open().is_ok_and(|tracefs| tracefs.has(category, name)) {
-                return Err(not_one());
-            }
             let cause = "no such tracepoint in tracefs".into();
             return Err(Error::TargetNotFound { kind: KIND, target, cause });
         }
         Err(error) => return Err(failed(error)),
     };
-    let attached = perf::open_tracepoint(id).and_then(|event| super::to_perf_event(fd, event));
-    let attachment = attached.map_err(|source| if category == FTRACE { not_one() } else { failed(source) })?;
+    let event = perf::open_tracepoint(id).map_err(failed)?;
+    let attachment = super::to_perf_event(fd, event).map_err(failed)?;
     Ok(Link::new(KIND, program_name, &target, attachment))
 }
