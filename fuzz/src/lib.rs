@@ -20,12 +20,18 @@ mod layout;
 mod bcc {
     pub(crate) mod diagnostics;
     pub(crate) mod edits;
+    pub(crate) mod function_head;
     pub(crate) mod functions;
     pub(crate) mod kernel_reads;
     pub(crate) mod lexer;
+    pub(crate) mod line_marks;
     pub(crate) mod methods;
+    pub(crate) mod packet_headers;
+    pub(crate) mod prelude;
+    pub(crate) mod program_section;
     pub(crate) mod scan;
     pub(crate) mod source;
+    pub(crate) mod source_text;
 }
 
 #[path = "../../rust/src/kernel"]
