@@ -238,7 +238,8 @@ def load(tool: str, folder: Path, limit: float) -> Run:
         err.seek(0)
         stdout, stderr = written(), err.read()
     told = re.search(rf"{LOADED} (\d+)", stderr)
-    stderr = stderr[: told.start()] if told else stderr
+    # A traceback comes after what the script's end says.
+    stderr = stderr[: told.start()] + stderr[told.end() :] if told else stderr
     loaded = int(told[1]) if told else 0
     lines = len(stdout.splitlines())
     return Run(tool, loaded, lines, time.monotonic() - started, done.returncode, stdout, stderr, loaded_only=True)

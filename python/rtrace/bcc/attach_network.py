@@ -40,7 +40,10 @@ class NetworkAttachments:
 
     @staticmethod
     def remove_xdp(dev: Name, flags: int = 0) -> None:
-        """Take the program off that this process attached to a network interface."""
+        """Take the program off that this process attached to a network interface.
+
+        `flags` have no effect: it goes the way it was attached.
+        """
         del flags  # the link knows how it was attached
         owner = _xdp.pop(raw(dev), None)
         if owner is None:
