@@ -17,6 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import rtrace.histogram_file  # noqa: F401  # so that no example has to wait for it
 from rtrace.errors import TraceFormatError
 from rtrace.histogram import SLOTS, Histogram
 
