@@ -8,6 +8,8 @@ import os
 import re
 from typing import Any
 
+# Sphinx's way to say what a name is, which help() shows as well and MkDocs does not know.
+ROLE = re.compile(r":(?:meth|class|func|mod|attr):(?=<code>)")
 HELP = re.compile(r"^<!-- help of (\S+) -->$", re.MULTILINE)
 
 
@@ -29,3 +31,8 @@ def help_of(tool: str) -> str:
 def on_page_markdown(markdown: str, **_: Any) -> str:
     """Put a tool's help where a page asks for it."""
     return HELP.sub(lambda asked: f"```text\n{help_of(asked[1])}```", markdown)
+
+
+def on_page_content(html: str, **_: Any) -> str:
+    """Leave the roles of names out, and keep the names."""
+    return ROLE.sub("", html)

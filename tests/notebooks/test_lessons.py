@@ -72,12 +72,14 @@ def test_live_it_measures_this_machine(name: str, before: Survey) -> None:
     # What a kernel has no way to do is shown from the records, with the reason.
     for line in spoken.splitlines():
         if line.startswith("RECORDED"):
-            assert re.search(r"since here it is not possible \((NotSupported|Privilege|Attach)Error", line)
+            assert re.search(r"since here it is not possible \((NotSupported|Privilege|Attach|Compile)Error", line)
     if "RTRACE_VM" in os.environ:
-        assert "RECORDED" not in spoken
+        # Everything but the tracepoint that Linux has lost.
+        assert not re.search(r"RECORDED: data/(?!bpf_urandomread)", spoken)
     assert "left out: this shows" not in spoken
     live = [output for _, output in outputs(notebook) if "; ended" in str(output.get("data", {}).get("text/plain"))]
-    assert len(live) == 1
+    # Programs of one's own have no live view of rtrace's.
+    assert len(live) == (name != "05_bcc_programs")
     assert kernel_objects.left_behind(before) == {}
 
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-# The class keeps it from touching anything else on the page; the notebook's own table rules are overridden.
+# The class keeps it from touching anything else on the page. Said three times it weighs more than JupyterLab's own
+# rules for tables, which put every cell on the right and shade every other row.
 STYLE = """<style>
 .rtrace { --rtrace-blue: #2f6fb7; --rtrace-orange: #b35c00; color: inherit; font-size: 13px; line-height: 1.45; }
 @media (prefers-color-scheme: dark) { .rtrace { --rtrace-blue: #6ea8e8; --rtrace-orange: #f0a04b; } }
@@ -24,16 +25,16 @@ STYLE = """<style>
 .rtrace svg { display: block; width: 100%; max-width: 720px; height: auto; margin: 4px 0; }
 .rtrace svg .bar { fill: var(--rtrace-bar); }
 .rtrace table { border-collapse: collapse; margin: 6px 0; color: inherit; font-size: inherit; }
-.rtrace tr { background: none; }
-.rtrace table th, .rtrace table td { background: none; color: inherit; padding: 2px 14px 2px 0;
+.rtrace.rtrace.rtrace tr { background: none; }
+.rtrace.rtrace.rtrace th, .rtrace.rtrace.rtrace td { background: none; color: inherit; padding: 2px 14px 2px 0;
   text-align: left; border: 0;
   border-bottom: 1px solid var(--rtrace-rule); font-variant-numeric: tabular-nums; white-space: pre;
   vertical-align: top; max-width: none; }
 .rtrace table th { font-weight: 600; }
 .rtrace table thead th { opacity: .8; }
-.rtrace table .number { text-align: right; }
-.rtrace table.prose td { white-space: normal; overflow-wrap: anywhere; }
-.rtrace table.prose td:first-child, .rtrace table.prose th { white-space: nowrap; }
+.rtrace.rtrace.rtrace .number { text-align: right; }
+.rtrace.rtrace.rtrace .prose td { white-space: normal; overflow-wrap: anywhere; }
+.rtrace.rtrace.rtrace .prose td:first-child, .rtrace.rtrace.rtrace .prose th { white-space: nowrap; }
 .rtrace pre { background: none; color: inherit; font-size: inherit; margin: 4px 0; padding: 0;
   border: 0; overflow-x: auto; }
 .rtrace code { background: none; color: inherit; font-size: inherit; padding: 0; }
