@@ -112,7 +112,7 @@ def recorded(name: str) -> Any:
     if name == "disksnoop":
         return rtrace.Trace.load(DATA / "disksnoop.npz")
     facts = rtrace.Histogram.load(DATA / "vfsreadlat_kprobe.npz").to_dict()
-    facts["groups"][0]["key"] = "postgres"
+    facts["groups"][0]["key"], facts["groups"][1]["key"] = "postgres", "TIMER"
     return rtrace.Histogram.from_dict(facts)
 
 
@@ -130,8 +130,13 @@ def measuring(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
             running.__iter__.return_value = [result.records]
         return running
 
-    def stand_in(name: str, real: type, result: Any) -> None:
-        def measure(*_: Any, duration: float | None = None, interval: float | None = None, **__: Any) -> Any:
+    counted = recorded("vfsreadlat")
+
+    def stand_in(name: str, kind: type, recorded: Any) -> None:
+        def measure(
+            *_: Any, duration: float | None = None, interval: float | None = None, output: str = "records", **__: Any
+        ) -> Any:
+            real, result = (kind, recorded) if output == "records" else (rtrace.TracepointLatency, counted)
             if interval is not None:
                 return iter([result, result])
             return session(real, result) if duration is None else result
@@ -139,7 +144,7 @@ def measuring(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.setattr(rtrace, name, mock.create_autospec(getattr(rtrace, name), side_effect=measure))
 
     for name in ("vfsreadlat", "function_latency"):
-        stand_in(name, rtrace.FunctionLatency, recorded("vfsreadlat"))
+        stand_in(name, rtrace.FunctionLatency, counted)
     for name in ("disksnoop", "tracepoint_events", "tracepoint_latency"):
         stand_in(name, rtrace.Recording, recorded("disksnoop"))
     monkeypatch.setattr(rtrace, "live", mock.create_autospec(rtrace.live))

@@ -58,7 +58,7 @@ def main(words: list[str]) -> int:
     add("--key", choices=KEYS, metavar="KEY", help=f"what tells requests apart: {' or '.join(KEYS)}")
     add("-v", "--verbose", action="store_true", help="show the disk and the thread as well")
     pair_histogram.add_options(parser)
-    arguments = parser.parse_intermixed_args(words)
+    arguments = parser.parse_args(words)
     pair_histogram.check(parser, arguments)
     from rtrace.tools import disksnoop  # noqa: PLC0415  # not for a wrong command line
 

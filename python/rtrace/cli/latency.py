@@ -53,7 +53,7 @@ def main(words: list[str]) -> int:
     add("--min-latency", type=seconds, metavar="TIME", help="only pairs at least so far apart: 0.001, 1ms")
     add("--fields", metavar="A,B", help="only these of the start's fields")
     pair_histogram.add_options(parser)
-    arguments = parser.parse_intermixed_args(words)
+    arguments = parser.parse_args(words)
     pair_histogram.check(parser, arguments)
     check_name(arguments.start)
     check_name(arguments.end)
