@@ -104,8 +104,7 @@ class Histogram:
 
     Examples
     --------
-    >>> counts = np.zeros(64, np.uint64)
-    >>> counts[2:4] = 6, 3
+    >>> counts = [0, 0, 6, 3] + [0] * 60
     >>> hist = Histogram(counts=counts, sum_ns=60_000, unit="us", target="vfs_read", mechanism="kprobe")
     >>> hist
     <Histogram vfs_read mechanism=kprobe total=9 p50=4..8 us lost=0>

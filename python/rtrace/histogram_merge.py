@@ -86,9 +86,11 @@ def difference(later: Histogram, earlier: Histogram) -> Histogram:
 
     started = later.started
     since = {name: number for name, number in earlier.observed.items() if name not in _STATES}
+    # The counts as numbers: as an array they would need numpy.
+    told: dict[str, Any] = {"counts": earlier.numbers, "observed": since}
     return dataclasses.replace(
         later,
-        **_combine(later, dataclasses.replace(earlier, observed=since), minus),
+        **_combine(later, dataclasses.replace(earlier, **told), minus),
         started=None if started is None else started + timedelta(seconds=earlier.duration),
         duration=later.duration - earlier.duration,
     )
