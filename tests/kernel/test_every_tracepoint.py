@@ -213,7 +213,7 @@ def touch_memory() -> None:
 
 def rename() -> None:
     name = Path("/proc/thread-self/comm")
-    before = name.read_text()
+    before = name.read_text().rstrip("\n")
     name.write_text("renamed")
     name.write_text(before)
 
