@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import os
 import signal
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 from tests.vm import modules
 from tests.vm.errors import HarnessError, KernelUnavailableError
@@ -19,7 +21,7 @@ HARNESS_STATUS = 2
 
 
 def main(arguments: list[str]) -> int:
-    """Parse the command line, run the guests one after the other, and give the exit status."""
+    """Parse the command line, run the guests, as many together as there are CPUs, and give the exit status."""
     arguments, command = split_command(arguments)
     parser = make_parser()
     options = parser.parse_args(arguments)
@@ -29,13 +31,19 @@ def main(arguments: list[str]) -> int:
             return list_kernels(specs)
         if not options.fetch_only:
             check_boot_requirements()
-        settings = Settings(options.timeout, options.memory, options.cpus)
-        outcomes = []
-        for spec in specs:
-            outcome = run_one(spec, command, settings, refresh=options.refresh, boot=not options.fetch_only)
-            sys.stdout.write(f"[{spec.key}] {describe(outcome)}\n")
-            sys.stdout.flush()
-            outcomes.append(outcome)
+        together = min(options.jobs, len(specs))
+        settings = Settings(options.timeout, options.memory, options.cpus, alone=together == 1)
+        run = functools.partial(
+            run_one, command=command, settings=settings, refresh=options.refresh, boot=not options.fetch_only
+        )
+        with ThreadPoolExecutor(together) as pool:
+            running = [pool.submit(run, spec) for spec in specs]
+            try:
+                outcomes = [guest.result() for guest in running]
+            finally:
+                # On Ctrl-C, or when one of them could not even be tried.
+                settings.stop.set()
+                pool.shutdown(cancel_futures=True)
     except HarnessError as error:
         complain(error)
         return HARNESS_STATUS
@@ -57,6 +65,11 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--refresh", action="store_true", help="ask apt for the newest versions")
     parser.add_argument(
         "--timeout", type=float, default=defaults.timeout, metavar="SECONDS", help="%(default)s a guest"
+    )
+    # Emulated, each keeps one CPU of the host busy (see `virtme_command`).
+    cpus = len(os.sched_getaffinity(0))
+    parser.add_argument(
+        "-j", dest="jobs", type=int, default=cpus, metavar="N", help="guests at a time; %(default)s here"
     )
     parser.add_argument("--memory", default=defaults.memory, help="%(default)s a guest")
     parser.add_argument("--cpus", type=int, default=defaults.cpus, help="%(default)s a guest")
@@ -85,6 +98,14 @@ def split_command(arguments: list[str]) -> tuple[list[str], list[str]]:
 
 
 def run_one(spec: KernelSpec, command: list[str], settings: Settings, *, refresh: bool, boot: bool) -> Outcome:
+    """Run the command under one kernel, and say what became of it."""
+    outcome = fetch_and_run(spec, command, settings, refresh=refresh, boot=boot)
+    sys.stdout.write(f"[{spec.key}] {describe(outcome)}\n")
+    sys.stdout.flush()
+    return outcome
+
+
+def fetch_and_run(spec: KernelSpec, command: list[str], settings: Settings, *, refresh: bool, boot: bool) -> Outcome:
     """Fetch one kernel and run the command under it; a kernel that cannot be had is skipped only on a laptop."""
     started = time.monotonic()
     try:

@@ -19,7 +19,9 @@ _TAIL_LINES = 25
 class Console:
     """The two streams of one guest: the command's output, and the kernel's console."""
 
-    def __init__(self, key: str, log: Path) -> None:
+    def __init__(self, key: str, log: Path, *, whole_lines: bool = False) -> None:
+        self._whole_lines = whole_lines
+        self._held = ""
         self._prefix = f"[{key}] "
         self._path = log
         self._log = log.open("wb")
@@ -35,6 +37,7 @@ class Console:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._log.close()
+        self._write(self._held)
         if not self._at_line_start:
             sys.stdout.write("\n")
             sys.stdout.flush()
@@ -45,7 +48,7 @@ class Console:
         return b"Kernel panic" in self._path.read_bytes()
 
     def follow(self, stream: IO[bytes], *, echo: bool) -> None:
-        """Copy `stream` until it ends, as it comes and not line by line: pytest's dots have no line end."""
+        """Copy `stream` until it ends; as it comes where no other guest writes, as pytest's dots have no line end."""
         while chunk := stream.read1(_CHUNK_BYTES):  # type: ignore[attr-defined]
             with self._lock:
                 self._log.write(chunk)
@@ -62,6 +65,12 @@ class Console:
             sys.stdout.write(f"{self._prefix}| {line}\n")
 
     def _echo(self, text: str) -> None:
+        if self._whole_lines:
+            whole, end, rest = (self._held + text).rpartition("\n")
+            text, self._held = whole + end, rest
+        self._write(text)
+
+    def _write(self, text: str) -> None:
         for line in text.splitlines(keepends=True):
             sys.stdout.write(self._prefix + line if self._at_line_start else line)
             self._at_line_start = line.endswith("\n")

@@ -12,7 +12,7 @@ import sys
 import tempfile
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +27,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 TIMEOUT_STATUS = 124  # as timeout(1)
 NO_STATUS = 1
 _GRACE_SECONDS = 5.0
+_LOOK_SECONDS = 0.1
 
 # The root is the host's, over 9p and read-only. What the command writes goes to a tmpfs on /tmp, or to RTRACE_VM_OUT.
 # Without udev (see virtme.py) virtme's init finds no port for the output and leaves it on the slow serial console.
@@ -61,6 +62,10 @@ class Settings:
     timeout: float = 1500.0
     memory: str = "1G"
     cpus: int = 2
+    alone: bool = True
+    """Whether no other guest writes to stdout meanwhile; if one does, lines come whole."""
+    stop: threading.Event = field(default_factory=threading.Event)
+    """Set, it ends every guest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +100,8 @@ def run_guest(kernel: Kernel, command: list[str], settings: Settings, module: Pa
     (run / "out").mkdir()
     (run / "guest.sh").write_text(guest_script(kernel, command, run, module))
     started = time.monotonic()
-    with Console(kernel.key, run / "console.log") as console:
-        timed_out = _boot(virtme_command(kernel, run, settings), run, console, settings.timeout)
+    with Console(kernel.key, run / "console.log", whole_lines=not settings.alone) as console:
+        timed_out = _boot(virtme_command(kernel, run, settings), run, console, settings)
     seconds = time.monotonic() - started
 
     release = _read(run / "release") or kernel.release
@@ -172,8 +177,8 @@ def virtme_command(kernel: Kernel, run: Path, settings: Settings) -> list[str]:
     return command
 
 
-def _boot(command: list[str], run: Path, console: Console, timeout: float) -> bool:
-    """Run virtme-ng to its end; True if it had to be ended at the timeout."""
+def _boot(command: list[str], run: Path, console: Console, settings: Settings) -> bool:
+    """Run virtme-ng to its end; True if it had to be ended at the timeout, or because all are to end."""
     # PATH for modprobe; TMPDIR because virtme-run leaves files behind when it is ended.
     environment = {**os.environ, "PATH": search_path(), "TMPDIR": str(run)}
     process = subprocess.Popen(
@@ -191,11 +196,11 @@ def _boot(command: list[str], run: Path, console: Console, timeout: float) -> bo
     ]
     for reader in readers:
         reader.start()
+    end = time.monotonic() + settings.timeout
     try:
-        process.wait(timeout)
-    except subprocess.TimeoutExpired:
-        return True
-    else:
+        while process.poll() is None:
+            if settings.stop.wait(_LOOK_SECONDS) or time.monotonic() > end:
+                return True
         return False
     finally:
         _end(process)
