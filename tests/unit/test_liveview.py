@@ -9,6 +9,7 @@ import re
 import signal
 import sys
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 DTYPE = [("ts_ns", "u8"), ("comm", "S16"), ("latency_ns", "u8")]
 FIELDS = {"latency_ns": FieldFacts(unit="ns")}
+RECORDED = Path(__file__).parents[2] / "notebooks/data/disksnoop.npz"
 HOSTILE = "<script>\x1b[31m"
 
 
@@ -298,6 +300,17 @@ class TestScreens:
         assert isinstance(screens.choose(), LastOnlyScreen)
         monkeypatch.setattr(screens, "in_notebook", lambda: True)
         assert isinstance(screens.choose(), screens.NotebookScreen)
+
+    @pytest.mark.parametrize("width", [40, 80, 100, 200])
+    def test_no_number_is_cut(self, width: int) -> None:
+        trace = Trace.load(RECORDED)[:20]
+        console = Console(file=io.StringIO(), width=width, record=True)
+        with RichScreen(console) as screen:
+            screen.draw([Frame("f", "status", latest=trace, first_ns=int(trace["ts_ns"][0]))], ended=True)
+        text = console.export_text()
+        assert "…" not in text
+        assert text.count("\n") > len(trace)
+        assert max(map(len, text.splitlines())) <= width
 
     def test_a_split_histogram_has_a_table_of_its_parts(self) -> None:
         counts = np.zeros(64, np.uint64)

@@ -42,8 +42,13 @@ def format_trace(trace: Trace, n: int | None = 20, columns: Sequence[str] | None
 
 def format_latest(trace: Trace, first_ns: int, width: int = _WIDTH) -> list[str]:
     """Return all rows as the lines of a table, with times since `first_ns`, and the columns that fit into `width`."""
+    return _table(latest_columns(trace, first_ns, width))
+
+
+def latest_columns(trace: Trace, first_ns: int, width: int, gap: int = len(_GAP)) -> list[Cells]:
+    """Return the columns that fit into `width` with such a gap between them, with times since `first_ns`."""
     shown = {name: _cut(column_cells(trace, name, slice(None), first_ns)) for name in trace.fields}
-    return _table(list(_fitting(shown, width).values()))
+    return list(_fitting(shown, width, gap).values())
 
 
 def name_trace(trace: Trace) -> str:
@@ -54,16 +59,16 @@ def name_trace(trace: Trace) -> str:
     )
 
 
-def _fitting(columns: dict[str, Cells], width: int = _WIDTH) -> dict[str, Cells]:
+def _fitting(columns: dict[str, Cells], width: int = _WIDTH, gap: int = len(_GAP)) -> dict[str, Cells]:
     """Return the columns that fit, in their order."""
 
     def rank(name: str) -> int:
         return _FIRST.index(name) - len(_FIRST) if name in _FIRST else int(name in _LAST)
 
-    room = width + len(_GAP)
+    room = width + gap
     kept: set[str] = set()
     for name in sorted(columns, key=rank):
-        needed = _width(columns[name]) + len(_GAP)
+        needed = _width(columns[name]) + gap
         # The first one in any case.
         if needed <= room or not kept:
             kept.add(name)

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rtrace.display.histogram_text import group_rows
-from rtrace.display.trace_cells import column_cells
+from rtrace.display.trace_text import latest_columns
 from rtrace.display.wording import format_range, noun, percentile_marks, printable, used_slots
 from rtrace.liveview.screens import HOW_TO_STOP
 
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 _BAR = 32
 _MOST_GROUPS = 10
+# What a table of rich has between its columns, and at both ends.
+_GAP = 3
+_EDGE = 4
 # Eighths of a character, so that a lone slow call still shows.
 _PARTS = " ▏▎▍▌▋▊▉█"
 
@@ -56,12 +59,12 @@ class RichScreen:
         if ended:
             # All of it from here on, however long.
             self._live.vertical_overflow = "visible"
-        parts: list[RenderableType] = [part for frame in frames for part in render(frame)]
+        parts: list[RenderableType] = [part for frame in frames for part in render(frame, self._console.width)]
         self._live.update(Group(*parts, *[] if ended else [Text(HOW_TO_STOP["terminal"], "dim")]), refresh=True)
 
 
-def render(frame: Frame) -> list[RenderableType]:
-    """Return what rich draws for a frame."""
+def render(frame: Frame, width: int) -> list[RenderableType]:
+    """Return what rich draws for a frame on a terminal of that width."""
     parts: list[RenderableType] = [Text.assemble((printable(frame.target), "bold"), f": {frame.status}")]
     if frame.lost:
         parts.append(Text(frame.lost, "bold yellow"))
@@ -70,7 +73,7 @@ def render(frame: Frame) -> list[RenderableType]:
         if frame.histogram.groups:
             parts.append(_groups(frame.histogram))
     if frame.latest is not None and len(frame.latest):
-        parts.append(_events(frame.latest, frame.first_ns))
+        parts.append(_events(frame.latest, frame.first_ns, width))
     return parts
 
 
@@ -112,8 +115,9 @@ def _groups(hist: Histogram) -> Table:
     return table
 
 
-def _events(trace: Trace, first_ns: int) -> Table:
-    columns = [column_cells(trace, name, slice(None), first_ns) for name in trace.fields]
+def _events(trace: Trace, first_ns: int, width: int) -> Table:
+    # Columns that do not fit are left out: a number that is cut looks like another one.
+    columns = latest_columns(trace, first_ns, width - _EDGE, _GAP)
     table = Table(box=box.SIMPLE_HEAD)
     for column in columns:
         table.add_column(column.heading, justify="right" if column.right else "left", no_wrap=True)
