@@ -1,22 +1,37 @@
 //! The only numpy code: bytes that Rust owns become arrays that Python owns, without a copy.
 
+use std::iter;
+
 use numpy::PyArray1;
 use pyo3::{prelude::*, types::PyTuple};
 
 use crate::layout::{Field, Layout};
 
-/// Move `bytes` into an array of `layout`, shaped `(rows,)` or, with `columns`, `(rows, columns)`.
+/// Move `bytes` into an array of `layout`, shaped `(rows,)` or, with `columns`, `(rows, columns)`; of arrays it has their
+/// dimensions behind these.
 pub(crate) fn from_bytes<'py>(
     py: Python<'py>,
     bytes: Vec<u8>,
     layout: &Layout,
     columns: Option<usize>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let array = PyArray1::from_vec(py, bytes).into_any().call_method1("view", (layout.dtype(py)?,))?;
-    match columns {
-        None => Ok(array),
-        Some(columns) => array.call_method1("reshape", ((-1_isize, columns),)),
+    let (element, dimensions) = layout.split_array();
+    let array = PyArray1::from_vec(py, bytes).into_any().call_method1("view", (element.dtype(py)?,))?;
+    // numpy views bytes as anything but arrays.
+    let shape: Vec<isize> = iter::once(-1)
+        .chain(columns.into_iter().chain(dimensions).map(|length| isize::try_from(length).unwrap_or(isize::MAX)))
+        .collect();
+    if shape.len() == 1 { Ok(array) } else { array.call_method1("reshape", (PyTuple::new(py, shape)?,)) }
+}
+
+/// Return the rows of an array as what can be keys of a dict.
+pub(crate) fn keys<'py>(array: &Bound<'py, PyAny>, layout: &Layout) -> PyResult<Bound<'py, PyAny>> {
+    if !matches!(layout, Layout::Array(..)) {
+        return elements(array, layout);
     }
+    let py = array.py();
+    let rows = array.call_method1("reshape", ((array.len()?, -1_isize),))?.call_method0("tolist")?;
+    py.import("builtins")?.getattr("map")?.call1((py.get_type::<PyTuple>(), rows))
 }
 
 /// Return something to iterate over for the elements of `array` as Python's own objects, as `tolist` makes them.

@@ -90,6 +90,16 @@ impl Layout {
         }
     }
 
+    /// Return what arrays are made of, and their dimensions; of anything else, itself.
+    pub(crate) fn split_array(&self) -> (&Self, Vec<usize>) {
+        let (mut element, mut dimensions) = (self, Vec::new());
+        while let Self::Array(inner, count) = element {
+            dimensions.push(*count);
+            element = inner;
+        }
+        (element, dimensions)
+    }
+
     /// Return what `numpy.dtype` takes for it.
     fn specification<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         match self {

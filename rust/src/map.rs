@@ -195,8 +195,8 @@ impl Map {
 
     /// Read all entries as two numpy arrays, keys and values, row by row.
     ///
-    /// Keys have shape ``(n,)``, values ``(n,)`` or, of a per-CPU map, ``(n, cpus)``; dtypes are
-    /// :attr:`key_dtype` and :attr:`value_dtype`. Both own their memory. Entries that programs change during the
+    /// Keys have shape ``(n,)``, values ``(n,)`` or, of a per-CPU map, ``(n, cpus)``; arrays have their own dimensions
+    /// behind these. Dtypes are :attr:`key_dtype` and :attr:`value_dtype`, or that of an array's numbers. Both own their memory. Entries that programs change during the
     /// walk may or may not show the change; an entry that is there all the time appears exactly once on hash maps
     /// read in batches (Linux 5.6 and newer).
     fn snapshot<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
@@ -212,11 +212,12 @@ impl Map {
         self.arrays(py, entries)
     }
 
-    /// Return all entries as a dict; keys and values as ``numpy.ndarray.tolist`` gives them.
+    /// Return all entries as a dict; keys and values as ``numpy.ndarray.tolist`` gives them, keys that are arrays as
+    /// tuples of their numbers.
     fn to_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let (keys, values) = self.snapshot(py)?;
         let build = || -> PyResult<Bound<'py, PyDict>> {
-            let keys = array::elements(&keys, &self.facts.key)?;
+            let keys = array::keys(&keys, &self.facts.key)?;
             // Those of several CPUs are lists in a list.
             let values = if self.shape.per_cpu {
                 values.call_method0("tolist")?

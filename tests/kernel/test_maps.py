@@ -52,6 +52,11 @@ struct { __uint(type, TASK_STORAGE); __type(key, u32); __type(value, u64); } tas
 struct sums { u64 sum; u32 count; u16 row[3]; };
 struct { __uint(type, PERCPU_HASH); __type(key, u32); __type(value, struct sums); __uint(max_entries, 8); } sums
     SEC(".maps");
+typedef u32 four[4];
+typedef u16 six[6];
+struct { __uint(type, HASH); __type(key, four); __type(value, six); __uint(max_entries, 8); } quads SEC(".maps");
+struct { __uint(type, PERCPU_HASH); __type(key, u32); __type(value, four); __uint(max_entries, 8); } per_cpu_quads
+    SEC(".maps");
 SEC("raw_tp/sys_enter") int empty(void *ctx) { return 0; }
 """
 VALUE = np.dtype([("sum", "u8"), ("count", "u4"), ("padding", "u4")])
@@ -132,6 +137,22 @@ def test_buffers_of_ctypes_and_structured_arrays(loaded: Object) -> None:
     assert entries.lookup_bytes(word(8)) == values[1].tobytes()
     assert entries.delete_many(keys) == 3
     assert entries.update_many(b"", b"") == 0
+
+
+def test_keys_and_values_that_are_arrays(loaded: Object) -> None:
+    quads = loaded.map("quads")
+    numbers, cells = np.arange(4, dtype=np.uint32), np.arange(6, dtype=np.uint16)
+    quads.update_bytes(numbers.tobytes(), cells.tobytes())
+    keys, values = quads.snapshot()
+    assert (keys.tolist(), values.tolist()) == ([[0, 1, 2, 3]], [[0, 1, 2, 3, 4, 5]])
+    assert (keys.dtype, values.dtype, keys.flags.owndata or keys.base is not None) == (np.uint32, np.uint16, True)
+    assert quads.to_dict() == {(0, 1, 2, 3): [0, 1, 2, 3, 4, 5]}
+    assert quads.lookup(numbers.tobytes()).tolist() == cells.tolist()
+    per_cpu = loaded.map("per_cpu_quads")
+    per_cpu.update(7, numbers.tobytes())
+    _, values = per_cpu.snapshot()
+    assert values.shape == (1, per_cpu.cpus, 4)
+    assert per_cpu.to_dict() == {7: [[0, 1, 2, 3]] * per_cpu.cpus}
 
 
 def test_wrong_lengths_are_refused(loaded: Object) -> None:
