@@ -8,8 +8,9 @@ import os
 import re
 from typing import Any
 
-# Sphinx's way to say what a name is, which help() shows as well and MkDocs does not know.
-ROLE = re.compile(r":(?:meth|class|func|mod|attr):(?=<code>)")
+# Sphinx's way to say what a name is, which help() shows as well and MkDocs does not know; a tilde leaves out where
+# it is.
+ROLE = re.compile(r":(?:meth|class|func|mod|attr):<code>(?:~[\w.]*\.)?")
 HELP = re.compile(r"^<!-- help of (\S+) -->$", re.MULTILINE)
 
 
@@ -35,4 +36,4 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 
 def on_page_content(html: str, **_: Any) -> str:
     """Leave the roles of names out, and keep the names."""
-    return ROLE.sub("", html)
+    return ROLE.sub("<code>", html)
