@@ -23,7 +23,7 @@ ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 def run(name: str, *, recorded: bool) -> Any:
     """Run a lesson in a fresh kernel, and return it with its outputs; an error in a cell is raised."""
     # Builds the cache of fonts, where there is none: of that, the first lesson that draws would tell.
-    import matplotlib.font_manager  # noqa: F401, PLC0415  # takes its time, and `--help` needs none of it
+    import matplotlib.font_manager  # noqa: F401  # takes its time, and `--help` needs none of it
 
     notebook = nbformat.read(FOLDER / f"{name}.ipynb", as_version=4)
     client = NotebookClient(
