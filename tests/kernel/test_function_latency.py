@@ -129,8 +129,10 @@ def test_a_full_map_of_groups_is_a_loss(mechanism: str) -> None:
         worker.join()
     assert len(hist.groups) == 2
     assert hist.losses["groups_full"] > 0
-    # Kretprobes may run out of instances with so many threads; that is counted too.
-    assert hist.total + hist.lost >= 5 * 101
+    # Kretprobes may run out of instances with so many threads, and programs of Linux 7 be preempted and keep others
+    # out; that is counted too.
+    missed = sum(number for cause, number in hist.observed.items() if cause.endswith("_of_anybody"))
+    assert hist.total + hist.lost + missed >= 5 * 101
 
 
 def test_minimum_latency_leaves_out_and_counts(mechanism: str, reader: Reader) -> None:

@@ -59,7 +59,7 @@ mv {run}/status.new {run}/status
 class Settings:
     """How guests are run: seconds from power-on to the end, memory as QEMU writes it, number of CPUs."""
 
-    timeout: float = 1500.0
+    timeout: float = 2400.0
     memory: str = "1G"
     cpus: int = 2
     alone: bool = True

@@ -68,7 +68,8 @@ class Session:
     def losses(self) -> dict[str, int]:
         """Return what was lost, by cause; causes that did not occur are left out."""
         lost = self.sums("LOSSES")
-        self.add_missed(lost)
+        if not self.filtered:
+            self.add_missed(lost)
         if self.ring is not None:
             lost.update(self.ring.losses())
         return {cause: number for cause, number in lost.items() if number}
@@ -83,14 +84,22 @@ class Session:
         return {cause: number for cause, number in self.losses().items() if cause not in records}
 
     def add_missed(self, lost: dict[str, int]) -> None:
-        """Add the hits that the kernel did not run a program for: anybody's, so they count only if all are wanted."""
-        if not self.filtered:
-            missed = [self.object.program_info(link.program)["recursion_misses"] for link in self.links]
-            lost["hits_missed"] = sum(missed)
+        """Add the hits that the kernel did not run a program for."""
+        missed = [self.object.program_info(link.program)["recursion_misses"] for link in self.links]
+        lost["hits_missed"] = sum(missed)
 
     def observed(self) -> dict[str, int]:
-        """Return what was seen beside that, and how much was left out on purpose."""
-        return self.sums("OBSERVED")
+        """Return what was seen beside that, and how much was left out on purpose.
+
+        What the kernel did not run a program for is a loss where all is wanted. Where not, nobody knows whose it was:
+        it is told here, as anybody's.
+        """
+        found = self.sums("OBSERVED")
+        if self.filtered:
+            missed: dict[str, int] = {"returns_missed": 0}
+            self.add_missed(missed)
+            found.update({f"{cause}_of_anybody": number for cause, number in missed.items() if number})
+        return found
 
     def sums(self, name: str) -> dict[str, Any]:
         """Return the one entry of a map with all CPUs added up."""
@@ -152,12 +161,10 @@ class FunctionSession(Session):
 
     def add_missed(self, lost: dict[str, int]) -> None:
         """Add what the kernel did not run a program for."""
-        if not self.filtered:
-            # The kernel's own counts know nothing of filters; with one, only what the programs saw themselves counts.
-            entered, returned = self._missed("entry"), self._missed("return")
-            lost["entries_missed"] = entered
-            # A missed return shows twice: in the kernel's count at once, in ours when its thread calls again.
-            lost["returns_missed"] = max(lost["returns_missed"], returned)
+        entered, returned = self._missed("entry"), self._missed("return")
+        lost["entries_missed"] = entered
+        # A missed return shows twice: in the kernel's count at once, in ours when its thread calls again.
+        lost["returns_missed"] = max(lost["returns_missed"], returned)
 
     def _missed(self, side: str) -> int:
         """Return how often the kernel did not run our program for that side of the function."""
