@@ -50,11 +50,12 @@ impl Source for Rings {
         true
     }
 
-    fn drain(&mut self, batch: &mut Batch) -> io::Result<()> {
+    fn drain(&mut self, batch: &mut Batch, mut most: u64) -> io::Result<bool> {
+        let mut more = false;
         for (cpu, ring) in &mut self.rings {
-            ring.drain(|length, copy| batch.push(*cpu, length, copy));
+            more |= ring.drain(&mut most, |length, copy| batch.push(*cpu, length, copy));
         }
-        Ok(())
+        Ok(more)
     }
 
     fn lost(&self) -> io::Result<Option<BTreeMap<u32, u64>>> {
