@@ -24,8 +24,6 @@ use crate::{
 /// How long a wait blocks before it lets the interpreter look at signals, and looks for records by itself: programs may
 /// have been told to wake the reader for many at once only.
 const SIGNAL_CHECK: Duration = Duration::from_millis(100);
-/// Bytes of a buffer that are copied at a time for a callback.
-const PIECE: u64 = 128 << 10;
 /// Records after which the interpreter looks at signals, should the callback not be Python's.
 const SIGNAL_RECORDS: usize = 4096;
 
@@ -80,9 +78,8 @@ pub(crate) trait Source: Send {
     /// Whether the source of a record is the CPU that it was written on; else it has none.
     fn is_by_cpu(&self) -> bool;
 
-    /// Copy what is there into a batch, about `most` bytes of it if it can be had in pieces; return whether there is
-    /// more of what was there when the first piece was copied.
-    fn drain(&mut self, batch: &mut Batch, most: u64) -> io::Result<bool>;
+    /// Copy what is there into a batch.
+    fn drain(&mut self, batch: &mut Batch) -> io::Result<()>;
 
     /// Return how many records found no room, by CPU; `None` if nobody counts.
     fn lost(&self) -> io::Result<Option<BTreeMap<u32, u64>>>;
@@ -91,8 +88,6 @@ pub(crate) trait Source: Send {
 struct State {
     source: Box<dyn Source>,
     waiting: VecDeque<Batch>,
-    /// Whether the source has more of what was there.
-    more: bool,
     /// An empty batch whose memory is used again.
     spare: Batch,
     /// Readable when records have come.
@@ -130,8 +125,7 @@ pub(crate) fn is_over(until: Option<Instant>) -> bool {
 impl Queue {
     pub(crate) fn new(what: String, source: Box<dyn Source>, wake: OwnedFd) -> Self {
         let is_by_cpu = source.is_by_cpu();
-        let state =
-            State { source, waiting: VecDeque::new(), more: false, spare: Batch::default(), wake: Arc::new(wake) };
+        let state = State { source, waiting: VecDeque::new(), spare: Batch::default(), wake: Arc::new(wake) };
         Self { what, state: Mutex::new(Some(state)), is_by_cpu, closed: AtomicBool::new(false) }
     }
 
@@ -145,20 +139,19 @@ impl Queue {
         Ok(operation(guard.as_mut().ok_or_else(|| Error::Closed(self.what.clone()))?))
     }
 
-    /// Take what is there, or about `most` bytes of it, without waiting; `None` if it is nothing. Return also whether
-    /// there is more.
-    fn take(&self, most: u64) -> Result<Option<(Batch, bool)>, Error> {
+    /// Take what is there, without waiting; `None` if it is nothing.
+    fn take(&self) -> Result<Option<Batch>, Error> {
         let taken = self.with_state(|state| {
             if let Some(batch) = state.waiting.pop_front() {
-                return Ok(Some((batch, state.more)));
+                return Ok(Some(batch));
             }
             let mut batch = std::mem::take(&mut state.spare);
-            state.more = state.source.drain(&mut batch, most)?;
-            if batch.is_empty() && !state.more {
+            state.source.drain(&mut batch)?;
+            if batch.is_empty() {
                 state.spare = batch;
                 return Ok(None);
             }
-            Ok(Some((batch, state.more)))
+            Ok(Some(batch))
         })?;
         taken.map_err(|source| Error::System { operation: format!("read {}", self.what), source })
     }
@@ -181,19 +174,12 @@ impl Queue {
         if !callback.is_callable() {
             return Err(Error::Type(format!("callback must be callable, not {}", callback.get_type())).into());
         }
-        let mut delivered = 0;
-        // In pieces that stay in the processor's cache from one copy to the other.
-        while let Some((mut batch, more)) = py.detach(|| self.take(PIECE))? {
-            let before = batch.next;
-            let result = self.call(py, &mut batch, callback);
-            delivered += batch.next - before;
-            self.give_back(batch);
-            result?;
-            if !more || self.is_closed() {
-                break;
-            }
-        }
-        Ok(delivered)
+        let Some(mut batch) = py.detach(|| self.take())? else { return Ok(0) };
+        let before = batch.next;
+        let result = self.call(py, &mut batch, callback);
+        let delivered = batch.next - before;
+        self.give_back(batch);
+        result.map(|()| delivered)
     }
 
     fn call(&self, py: Python<'_>, batch: &mut Batch, callback: &Bound<'_, PyAny>) -> PyResult<()> {
@@ -245,12 +231,12 @@ impl Queue {
         loop {
             let mut used = Vec::new();
             // Those that a failed callback has left come first, then what came after them.
-            while let Some((mut batch, more)) = py.detach(|| self.take(u64::MAX))? {
+            while let Some(mut batch) = py.detach(|| self.take())? {
                 let only_left = batch.next > 0;
                 used.push(use_batch(&batch));
                 batch.next = batch.records.len();
                 self.give_back(batch);
-                if !(only_left || more) {
+                if !only_left {
                     break;
                 }
             }

@@ -50,12 +50,11 @@ impl Source for Rings {
         true
     }
 
-    fn drain(&mut self, batch: &mut Batch, mut most: u64) -> io::Result<bool> {
-        let mut more = false;
+    fn drain(&mut self, batch: &mut Batch) -> io::Result<()> {
         for (cpu, ring) in &mut self.rings {
-            more |= ring.drain(&mut most, |length, copy| batch.push(*cpu, length, copy));
+            ring.drain(|length, copy| batch.push(*cpu, length, copy));
         }
-        Ok(more)
+        Ok(())
     }
 
     fn lost(&self) -> io::Result<Option<BTreeMap<u32, u64>>> {

@@ -32,12 +32,11 @@ impl Source for CountedRing {
         false
     }
 
-    fn drain(&mut self, batch: &mut Batch, _most: u64) -> io::Result<bool> {
-        self.ring.view().consume(|record| {
+    fn drain(&mut self, batch: &mut Batch) -> io::Result<()> {
+        Ok(self.ring.view().consume(|record| {
             batch.push(0, record.len(), |into| into.copy_from_slice(record));
             true
-        })?;
-        Ok(false)
+        })?)
     }
 
     fn lost(&self) -> io::Result<Option<BTreeMap<u32, u64>>> {

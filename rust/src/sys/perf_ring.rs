@@ -30,8 +30,6 @@ pub(crate) struct PerfRing {
     /// Records that the kernel said were lost.
     told: u64,
     counts_losses: bool,
-    /// Where a drain in pieces is to end, while it has not come that far.
-    until: Option<u64>,
 }
 
 // SAFETY: shared memory whose positions are atomics; `drain` takes `&mut self`.
@@ -52,7 +50,7 @@ impl PerfRing {
             return Err(io::Error::last_os_error());
         }
         let start = NonNull::new(start.cast()).ok_or_else(|| io::Error::from_raw_os_error(libc::EFAULT))?;
-        Ok(Self { event, start, size, page, told: 0, counts_losses, until: None })
+        Ok(Self { event, start, size, page, told: 0, counts_losses })
     }
 
     fn position(&self, at: usize) -> &AtomicU64 {
@@ -79,20 +77,14 @@ impl PerfRing {
         bytes
     }
 
-    /// Hand records to `take`: how many bytes each has, and a function that copies them. No more than `most` bytes of the
-    /// ring are looked at, which that becomes less by; return whether there are more.
+    /// Hand every record that is there to `take`: how many bytes it has, and a function that copies them.
     ///
-    /// Over all pieces, only what was written when the first began is looked at, so that they end however fast programs
-    /// write.
-    pub(crate) fn drain(&mut self, most: &mut u64, mut take: impl FnMut(usize, &dyn Fn(&mut [u8]))) -> bool {
+    /// Only what was written when it began is looked at, so that it ends however fast programs write.
+    pub(crate) fn drain(&mut self, mut take: impl FnMut(usize, &dyn Fn(&mut [u8]))) {
         let mut at = self.position(TAIL).load(Ordering::Relaxed);
-        let head = self.until.take().unwrap_or_else(|| self.position(HEAD).load(Ordering::Relaxed));
+        let head = self.position(HEAD).load(Ordering::Relaxed);
         fence(Ordering::Acquire);
         while at < head {
-            if *most == 0 {
-                self.until = Some(head);
-                break;
-            }
             let kind = u32::from_ne_bytes(self.number(at));
             let length = u64::from(u16::from_ne_bytes(self.number(at + 6)));
             // The kernel writes nothing shorter or longer; whoever does must not make this run for ever.
@@ -111,10 +103,8 @@ impl PerfRing {
                 _ => {}
             }
             at += length;
-            *most = most.saturating_sub(length);
         }
         self.position(TAIL).store(at, Ordering::Release);
-        self.until.is_some()
     }
 
     /// Return how many records found no room; where the kernel does not count (before Linux 6.0), those that it has
