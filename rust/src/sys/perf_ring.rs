@@ -62,19 +62,23 @@ impl PerfRing {
     fn copy(&self, position: u64, into: &mut [u8]) {
         let at = usize::try_from(position & (self.size as u64 - 1)).unwrap_or(0);
         let first = into.len().min(self.size - at);
+        let rest = into.len() - first;
         // SAFETY: both parts lie inside the mapping, and the kernel does not write to them: they were written, and are
         // not given back yet. Nobody is given more than `size` bytes.
         unsafe {
             let records = self.start.add(self.page);
             ptr::copy_nonoverlapping(records.add(at).as_ptr(), into.as_mut_ptr(), first);
-            ptr::copy_nonoverlapping(records.as_ptr(), into.as_mut_ptr().add(first), into.len() - first);
+            if rest > 0 {
+                ptr::copy_nonoverlapping(records.as_ptr(), into.as_mut_ptr().add(first), rest);
+            }
         }
     }
 
-    fn number<const BYTES: usize>(&self, position: u64) -> [u8; BYTES] {
-        let mut bytes = [0; BYTES];
-        self.copy(position, &mut bytes);
-        bytes
+    /// Read the 8 bytes at a position; records begin at multiples of 8, so that these never wrap around.
+    fn word(&self, position: u64) -> u64 {
+        let at = usize::try_from(position & (self.size as u64 - 1) & !7).unwrap_or(0);
+        // SAFETY: aligned and inside the mapping, as `copy`'s.
+        unsafe { self.start.add(self.page + at).cast::<u64>().read() }
     }
 
     /// Hand every record that is there to `take`: how many bytes it has, and a function that copies them.
@@ -85,8 +89,10 @@ impl PerfRing {
         let head = self.position(HEAD).load(Ordering::Relaxed);
         fence(Ordering::Acquire);
         while at < head {
-            let kind = u32::from_ne_bytes(self.number(at));
-            let length = u64::from(u16::from_ne_bytes(self.number(at + 6)));
+            // struct perf_event_header: type (u32), misc (u16), size (u16).
+            let header = self.word(at).to_ne_bytes();
+            let kind = u32::from_ne_bytes([header[0], header[1], header[2], header[3]]);
+            let length = u64::from(u16::from_ne_bytes([header[6], header[7]]));
             // The kernel writes nothing shorter or longer; whoever does must not make this run for ever.
             if length < HEADER || length > head - at || length > self.size as u64 {
                 at = head;
@@ -95,11 +101,12 @@ impl PerfRing {
             let body = at + HEADER;
             match kind {
                 SAMPLE if length >= HEADER + 4 => {
-                    let bytes = u64::from(u32::from_ne_bytes(self.number(body)));
+                    let size = self.word(body).to_ne_bytes();
+                    let bytes = u64::from(u32::from_ne_bytes([size[0], size[1], size[2], size[3]]));
                     let bytes = usize::try_from(bytes.min(length - HEADER - 4)).unwrap_or(0);
                     take(bytes, &|into| self.copy(body + 4, into));
                 }
-                LOST if length >= HEADER + 16 => self.told += u64::from_ne_bytes(self.number(body + 8)),
+                LOST if length >= HEADER + 16 => self.told += self.word(body + 8),
                 _ => {}
             }
             at += length;
