@@ -6,6 +6,7 @@
 use std::{
     collections::{BTreeMap, VecDeque},
     io,
+    ops::Range,
     os::fd::{AsFd, OwnedFd},
     sync::{
         Arc, Mutex, PoisonError,
@@ -18,7 +19,7 @@ use pyo3::{IntoPyObjectExt, prelude::*};
 
 use crate::{
     error::Error,
-    sys::{epoll, python},
+    sys::{epoll, python::Callback},
 };
 
 /// How long a wait blocks before it lets the interpreter look at signals, and looks for records by itself: programs may
@@ -30,7 +31,9 @@ const SIGNAL_RECORDS: usize = 4096;
 /// Many records, one after the other, and where each came from.
 #[derive(Default)]
 pub(crate) struct Batch {
+    /// Memory that only grows, so that it is zeroed once; the first `used` bytes of it are records.
     bytes: Vec<u8>,
+    used: usize,
     records: Vec<Record>,
     /// The first that has not been delivered.
     next: usize,
@@ -39,18 +42,34 @@ pub(crate) struct Batch {
 #[derive(Clone, Copy)]
 struct Record {
     source: u32,
+    length: u32,
     start: usize,
-    length: usize,
+}
+
+impl Record {
+    /// Where its bytes are.
+    fn range(&self) -> Range<usize> {
+        self.start..self.start + self.length as usize
+    }
 }
 
 impl Batch {
-    /// Add a record of `length` bytes that `copy` writes.
-    pub(crate) fn push(&mut self, source: u32, length: usize, copy: impl FnOnce(&mut [u8])) {
+    /// Add a record, given as its two parts; the second is empty where it does not wrap around the end of a ring.
+    pub(crate) fn push(&mut self, source: u32, first: &[u8], rest: &[u8]) {
         // As aligned as any struct's fields want to be.
-        let start = self.bytes.len().next_multiple_of(8);
-        self.bytes.resize(start + length, 0);
-        copy(&mut self.bytes[start..]);
-        self.records.push(Record { source, start, length });
+        let start = self.used.next_multiple_of(8);
+        let (middle, end) = (start + first.len(), start + first.len() + rest.len());
+        if end > self.bytes.len() {
+            self.bytes.resize(end.next_power_of_two(), 0);
+        }
+        self.bytes[start..middle].copy_from_slice(first);
+        if !rest.is_empty() {
+            self.bytes[middle..end].copy_from_slice(rest);
+        }
+        self.used = end;
+        // No ring has records of 4 GiB.
+        let length = u32::try_from(end - start).unwrap_or(u32::MAX);
+        self.records.push(Record { source, length, start });
     }
 
     fn is_empty(&self) -> bool {
@@ -58,15 +77,14 @@ impl Batch {
     }
 
     fn clear(&mut self) {
-        self.bytes.clear();
+        self.used = 0;
         self.records.clear();
         self.next = 0;
     }
 
     /// Return the records that were not delivered: their source, and their bytes.
     pub(crate) fn rest(&self) -> impl Iterator<Item = (u32, &[u8])> {
-        let bytes = |record: &Record| &self.bytes[record.start..record.start + record.length];
-        self.records[self.next..].iter().map(move |record| (record.source, bytes(record)))
+        self.records[self.next..].iter().map(|record| (record.source, &self.bytes[record.range()]))
     }
 }
 
@@ -185,8 +203,9 @@ impl Queue {
     fn call(&self, py: Python<'_>, batch: &mut Batch, callback: &Bound<'_, PyAny>) -> PyResult<()> {
         // Numbers that come again and again are made once.
         let none = py.None().into_bound(py);
+        let callback = Callback::new(callback);
         let mut source = (u32::MAX, none.clone());
-        let mut size = (usize::MAX, none);
+        let mut size = (u32::MAX, none);
         while let Some(record) = batch.records.get(batch.next).copied() {
             if self.is_by_cpu && source.0 != record.source {
                 source = (record.source, record.source.into_bound_py_any(py)?);
@@ -196,7 +215,7 @@ impl Queue {
             }
             let address = batch.bytes[record.start..].as_ptr().addr().into_bound_py_any(py)?;
             batch.next += 1;
-            python::call(callback, &source.1, &address, &size.1)?;
+            callback.call(&source.1, &address, &size.1)?;
             if batch.next.is_multiple_of(SIGNAL_RECORDS) {
                 py.check_signals()?;
             }

@@ -52,7 +52,7 @@ impl Source for Rings {
 
     fn drain(&mut self, batch: &mut Batch) -> io::Result<()> {
         for (cpu, ring) in &mut self.rings {
-            ring.drain(|length, copy| batch.push(*cpu, length, copy));
+            ring.drain(|first, rest| batch.push(*cpu, first, rest));
         }
         Ok(())
     }

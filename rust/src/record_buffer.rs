@@ -34,7 +34,7 @@ impl Source for CountedRing {
 
     fn drain(&mut self, batch: &mut Batch) -> io::Result<()> {
         Ok(self.ring.view().consume(|record| {
-            batch.push(0, record.len(), |into| into.copy_from_slice(record));
+            batch.push(0, record, &[]);
             true
         })?)
     }

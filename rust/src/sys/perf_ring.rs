@@ -7,6 +7,7 @@ use std::{
     io,
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
     ptr::{self, NonNull},
+    slice,
     sync::atomic::{AtomicU64, Ordering, fence},
 };
 
@@ -58,33 +59,32 @@ impl PerfRing {
         unsafe { self.start.add(at).cast::<AtomicU64>().as_ref() }
     }
 
-    /// Copy `into.len()` bytes from a position; they wrap around at the end.
-    fn copy(&self, position: u64, into: &mut [u8]) {
+    /// Return the `length` bytes at a position, in two parts: they wrap around at the end.
+    fn bytes(&self, position: u64, length: usize) -> (&[u8], &[u8]) {
         let at = usize::try_from(position & (self.size as u64 - 1)).unwrap_or(0);
-        let first = into.len().min(self.size - at);
-        let rest = into.len() - first;
+        let first = length.min(self.size - at);
         // SAFETY: both parts lie inside the mapping, and the kernel does not write to them: they were written, and are
-        // not given back yet. Nobody is given more than `size` bytes.
+        // not given back yet. Nobody asks for more than `size` bytes.
         unsafe {
             let records = self.start.add(self.page);
-            ptr::copy_nonoverlapping(records.add(at).as_ptr(), into.as_mut_ptr(), first);
-            if rest > 0 {
-                ptr::copy_nonoverlapping(records.as_ptr(), into.as_mut_ptr().add(first), rest);
-            }
+            (
+                slice::from_raw_parts(records.add(at).as_ptr(), first),
+                slice::from_raw_parts(records.as_ptr(), length - first),
+            )
         }
     }
 
     /// Read the 8 bytes at a position; records begin at multiples of 8, so that these never wrap around.
     fn word(&self, position: u64) -> u64 {
         let at = usize::try_from(position & (self.size as u64 - 1) & !7).unwrap_or(0);
-        // SAFETY: aligned and inside the mapping, as `copy`'s.
+        // SAFETY: aligned and inside the mapping, as those of `bytes`.
         unsafe { self.start.add(self.page + at).cast::<u64>().read() }
     }
 
-    /// Hand every record that is there to `take`: how many bytes it has, and a function that copies them.
+    /// Hand every record that is there to `take`, in two parts.
     ///
     /// Only what was written when it began is looked at, so that it ends however fast programs write.
-    pub(crate) fn drain(&mut self, mut take: impl FnMut(usize, &dyn Fn(&mut [u8]))) {
+    pub(crate) fn drain(&mut self, mut take: impl FnMut(&[u8], &[u8])) {
         let mut at = self.position(TAIL).load(Ordering::Relaxed);
         let head = self.position(HEAD).load(Ordering::Relaxed);
         fence(Ordering::Acquire);
@@ -104,7 +104,8 @@ impl PerfRing {
                     let size = self.word(body).to_ne_bytes();
                     let bytes = u64::from(u32::from_ne_bytes([size[0], size[1], size[2], size[3]]));
                     let bytes = usize::try_from(bytes.min(length - HEADER - 4)).unwrap_or(0);
-                    take(bytes, &|into| self.copy(body + 4, into));
+                    let (first, rest) = self.bytes(body + 4, bytes);
+                    take(first, rest);
                 }
                 LOST if length >= HEADER + 16 => self.told += self.word(body + 8),
                 _ => {}

@@ -1,30 +1,68 @@
 //! Calls into the interpreter that are too frequent for anything but its own functions.
 
-use std::{fmt, ptr};
+use std::{fmt, ptr, sync::OnceLock};
 
 use pyo3::{ffi, prelude::*};
 
-/// Call `function` with three arguments and drop its result: without a tuple for the arguments, which costs as much
-/// as the call.
-pub(crate) fn call(
-    function: &Bound<'_, PyAny>,
-    first: &Bound<'_, PyAny>,
-    second: &Bound<'_, PyAny>,
-    third: &Bound<'_, PyAny>,
-) -> PyResult<()> {
-    // SAFETY: live objects, the null that ends the arguments, and an attached interpreter, which `Bound` proves; the
-    // result is ours.
-    unsafe {
-        let end = ptr::null_mut::<ffi::PyObject>();
-        let result =
-            ffi::PyObject_CallFunctionObjArgs(function.as_ptr(), first.as_ptr(), second.as_ptr(), third.as_ptr(), end);
-        if result.is_null() {
-            return Err(PyErr::fetch(function.py()));
-        }
-        ffi::Py_DECREF(result);
-    }
-    Ok(())
+type Vectorcall = unsafe extern "C" fn(
+    *mut ffi::PyObject,
+    *const *mut ffi::PyObject,
+    usize,
+    *mut ffi::PyObject,
+) -> *mut ffi::PyObject;
+
+/// `PyObject_Vectorcall`: an interpreter's since 3.9, in the stable interface only since 3.12, so it is looked for.
+fn vectorcall() -> Option<Vectorcall> {
+    static FOUND: OnceLock<Option<Vectorcall>> = OnceLock::new();
+    *FOUND.get_or_init(|| {
+        // SAFETY: the name ends in a null.
+        let symbol = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"PyObject_Vectorcall".as_ptr()) };
+        // SAFETY: a null is `None`; the function's type is that of PEP 590.
+        unsafe { std::mem::transmute::<*mut libc::c_void, Option<Vectorcall>>(symbol) }
+    })
 }
+
+/// A Python function that is called very often with three arguments: without a tuple for them, which costs as much as
+/// the call.
+pub(crate) struct Callback<'py> {
+    function: Bound<'py, PyAny>,
+    vectorcall: Option<Vectorcall>,
+}
+
+impl<'py> Callback<'py> {
+    pub(crate) fn new(function: &Bound<'py, PyAny>) -> Self {
+        Self { function: function.clone(), vectorcall: vectorcall() }
+    }
+
+    /// Call it and drop its result.
+    #[inline]
+    pub(crate) fn call(
+        &self,
+        first: &Bound<'_, PyAny>,
+        second: &Bound<'_, PyAny>,
+        third: &Bound<'_, PyAny>,
+    ) -> PyResult<()> {
+        let (function, null) = (self.function.as_ptr(), ptr::null_mut::<ffi::PyObject>());
+        // SAFETY: live objects, and an attached interpreter, which `Bound` proves; the result is ours. The place before
+        // the arguments is the callee's to use, as the flag says; the null ends those that are not counted.
+        unsafe {
+            let result = if let Some(vectorcall) = self.vectorcall {
+                let arguments = [null, first.as_ptr(), second.as_ptr(), third.as_ptr()];
+                vectorcall(function, arguments.as_ptr().add(1), 3 | ARGUMENTS_OFFSET, null)
+            } else {
+                ffi::PyObject_CallFunctionObjArgs(function, first.as_ptr(), second.as_ptr(), third.as_ptr(), null)
+            };
+            if result.is_null() {
+                return Err(PyErr::fetch(self.function.py()));
+            }
+            ffi::Py_DECREF(result);
+        }
+        Ok(())
+    }
+}
+
+/// `PY_VECTORCALL_ARGUMENTS_OFFSET`.
+const ARGUMENTS_OFFSET: usize = 1 << (usize::BITS - 1);
 
 /// A class of `ctypes` whose objects are made of bytes at an address.
 ///
