@@ -33,6 +33,7 @@ mod shared_maps;
 mod spec;
 mod symbols;
 mod sys;
+mod tables;
 mod warning;
 
 use pyo3::prelude::*;
@@ -54,7 +55,7 @@ mod _rtrace {
     #[pymodule_export]
     use super::bcc::kernel_questions::{enum_has_value, struct_has_member};
     #[pymodule_export]
-    use super::event::{EventMaker, event_from};
+    use super::event::EventMaker;
     #[pymodule_export]
     use super::kernel::{
         filter::{filter_matches, parse_filter},
@@ -76,15 +77,17 @@ mod _rtrace {
         error::Error,
         kernel::{btf, kallsyms, privilege, tracefs::Tracefs},
         link,
+        sys::python::add_method_of_address,
     };
     #[pymodule_export]
     use super::{
         link::Link, map::Map, object::Object, perf_buffer::PerfBuffer, polled_buffer::PolledBuffer,
-        record_buffer::RecordBuffer, ring_buffer::RingBuffer, spec::ObjectSpec,
+        record_buffer::RecordBuffer, ring_buffer::RingBuffer, spec::ObjectSpec, tables::Tables,
     };
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        add_method_of_address::<EventMaker>(&module.py().get_type::<EventMaker>())?;
         module.add("__version__", env!("CARGO_PKG_VERSION"))
     }
 

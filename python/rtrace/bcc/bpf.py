@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 import weakref
 
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
 
 class BPF(  # one class with everything on it, as its users know it
-    dict,  # type: ignore[type-arg]  # so that `b["events"]` in a callback costs what a dict costs
+    _rtrace.Tables,
     KernelAttachments,
     UserAttachments,
     PerfAttachments,
@@ -140,7 +141,6 @@ class BPF(  # one class with everything on it, as its users know it
         *,
         obj_file: Name | os.PathLike[str] | None = None,
     ) -> None:
-        super().__init__()
         del allow_rlimit
         # An empty text is a program too: scripts make one to ask about the kernel.
         if sum((bool(src_file), text is not None, obj_file is not None)) != 1:
@@ -193,42 +193,47 @@ class BPF(  # one class with everything on it, as its users know it
 
     def __missing__(self, key: Name) -> Any:
         """Make the table of a map when it is first asked for."""
-        name = raw(key)
-        table = super().get(name)
+        table = self.known.get(as_text(key))
         if table is None:
-            table = self.get_table(name)
-        self[name] = table
+            table = self.get_table(key)
+        self[key] = table
         return table
 
     def __setitem__(self, key: Name, table: Any) -> None:
         """Put a table in place of a map's own, for both forms of the name."""
-        super().__setitem__(raw(key), table)
-        super().__setitem__(as_text(key), table)
+        name = raw(key)
+        self.known_raw[name] = table
+        # The very object that a name in a script is: found without a look at its letters.
+        self.known[sys.intern(as_text(name))] = table
 
     def __delitem__(self, key: Name) -> None:
         """Forget a table; the map stays."""
-        super().__delitem__(raw(key))
-        super().__delitem__(as_text(key))
+        del self.known_raw[raw(key)]
+        del self.known[as_text(key)]
+
+    def __contains__(self, key: Name) -> bool:
+        """Whether the table has been asked for so far."""
+        return raw(key) in self.known_raw
 
     def __iter__(self) -> Iterator[bytes]:
         """Iterate over the names of the tables asked for so far."""
-        return (name for name in super().__iter__() if isinstance(name, bytes))
-
-    def keys(self) -> list[bytes]:  # type: ignore[override]  # each table once, whichever forms of its name are there
-        """Return the names of the tables asked for so far."""
-        return list(self)
-
-    def values(self) -> list[Any]:  # type: ignore[override]
-        """Return the tables asked for so far."""
-        return [self[name] for name in self]
-
-    def items(self) -> list[tuple[bytes, Any]]:  # type: ignore[override]
-        """Return the names and the tables asked for so far."""
-        return [(name, self[name]) for name in self]
+        return iter(self.known_raw)
 
     def __len__(self) -> int:
         """Return how many tables have been asked for so far."""
-        return super().__len__() // 2
+        return len(self.known_raw)
+
+    def keys(self) -> list[bytes]:
+        """Return the names of the tables asked for so far."""
+        return list(self.known_raw)
+
+    def values(self) -> list[Any]:
+        """Return the tables asked for so far."""
+        return list(self.known_raw.values())
+
+    def items(self) -> list[tuple[bytes, Any]]:
+        """Return the names and the tables asked for so far."""
+        return list(self.known_raw.items())
 
     def get_table(
         self,
@@ -349,14 +354,6 @@ class BPF(  # one class with everything on it, as its users know it
     def __exit__(self, *exception: object) -> None:
         """Close it."""
         self.close()
-
-    def __eq__(self, other: object) -> bool:
-        """Whether it is the same object."""
-        return self is other
-
-    def __hash__(self) -> int:  # type: ignore[override]  # unlike other dicts
-        """Hash by identity."""
-        return id(self)
 
     def __repr__(self) -> str:
         """Return the name of the source, and the maps."""

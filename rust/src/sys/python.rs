@@ -1,8 +1,14 @@
 //! Calls into the interpreter that are too frequent for anything but its own functions.
 
-use std::{fmt, ptr, sync::OnceLock};
+use std::{
+    ffi::CStr,
+    fmt,
+    panic::{self, AssertUnwindSafe},
+    ptr,
+    sync::OnceLock,
+};
 
-use pyo3::{ffi, prelude::*};
+use pyo3::{Borrowed, PyClass, exceptions::PyTypeError, ffi, panic::PanicException, prelude::*, types::PyType};
 
 type Vectorcall = unsafe extern "C" fn(
     *mut ffi::PyObject,
@@ -64,6 +70,68 @@ impl<'py> Callback<'py> {
 /// `PY_VECTORCALL_ARGUMENTS_OFFSET`.
 const ARGUMENTS_OFFSET: usize = 1 << (usize::BITS - 1);
 
+/// A class with a method that takes an address, such as one that makes an event of what is there.
+///
+/// The interpreter calls that without a look at its arguments, as it does with methods that are declared to take one
+/// object; those of `PyO3` are declared to take any number by any name, and parsing them takes longer than the rest.
+pub(crate) trait OfAddress: PyClass {
+    /// The method's name, and its docstring with the signature that `help` shows.
+    const METHOD: &'static CStr;
+    const DOCSTRING: &'static CStr;
+
+    /// What the method does.
+    fn call<'py>(slf: &Bound<'py, Self>, address: usize) -> PyResult<Bound<'py, PyAny>>;
+
+    /// The method, in the interpreter's words. Not to be replaced.
+    const DEFINITION: &'static ffi::PyMethodDef = &ffi::PyMethodDef {
+        ml_name: Self::METHOD.as_ptr(),
+        ml_meth: ffi::PyMethodDefPointer { PyCFunction: called_with_address::<Self> },
+        ml_flags: ffi::METH_O,
+        ml_doc: Self::DOCSTRING.as_ptr(),
+    };
+}
+
+/// Give a class its method that takes an address: `T`, or one that is derived from it.
+///
+/// Such a class wants one of its own: the interpreter takes its shortest way only where an object is of just the class
+/// that the method is of.
+pub(crate) fn add_method_of_address<T: OfAddress>(class: &Bound<'_, PyType>) -> PyResult<()> {
+    let py = class.py();
+    if !class.is_subclass_of::<T>()? {
+        return Err(PyTypeError::new_err(format!("{class} is not derived from {}", py.get_type::<T>())));
+    }
+    let definition = ptr::from_ref(T::DEFINITION).cast_mut();
+    // SAFETY: a live class whose objects are a `T`, and a definition that stays and that nobody writes to.
+    let method = unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyDescr_NewMethod(class.as_type_ptr(), definition)) }?;
+    class.setattr(T::METHOD.to_string_lossy(), method)
+}
+
+unsafe extern "C" fn called_with_address<T: OfAddress>(
+    slf: *mut ffi::PyObject,
+    address: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    Python::attach(|py| {
+        // SAFETY: live objects; the interpreter has made sure that the first is of the method's class.
+        let (slf, address) = unsafe {
+            let slf = Borrowed::from_ptr(py, slf).cast_unchecked::<T>();
+            (slf, ffi::PyLong_AsSize_t(address))
+        };
+        let failed = if address == usize::MAX { PyErr::take(py) } else { None };
+        let called = match failed {
+            Some(error) => Err(error),
+            None => panic::catch_unwind(AssertUnwindSafe(|| T::call(&slf, address)))
+                .unwrap_or_else(|_| Err(PanicException::new_err("panic from Rust code"))),
+        };
+        called.map_or_else(
+            |error| {
+                error.restore(py);
+                ptr::null_mut()
+            },
+            Bound::into_ptr,
+        )
+    })
+}
+
 /// A class of `ctypes` whose objects are made of bytes at an address.
 ///
 /// The address comes from Python, as that of `ctypes.string_at` does: who passes a wrong one reads what is there.
@@ -71,21 +139,23 @@ pub(crate) struct CopiedClass {
     class: Py<PyAny>,
     /// Bytes of an object.
     size: usize,
-    /// Whether objects can have members that scripts have added.
-    has_dict: bool,
     refills: bool,
 }
 
 /// An object of such a class.
-pub(crate) struct Copied(Py<PyAny>);
+pub(crate) struct Copied {
+    object: Py<PyAny>,
+    /// Where it has the members that scripts add, if they can.
+    members: Option<Py<PyAny>>,
+}
 
 impl Copied {
     pub(crate) fn object<'py>(&self, py: Python<'py>) -> Bound<'py, PyAny> {
-        self.0.bind(py).clone()
+        self.object.bind(py).clone()
     }
 
     pub(crate) fn into_object(self, py: Python<'_>) -> Bound<'_, PyAny> {
-        self.0.into_bound(py)
+        self.object.into_bound(py)
     }
 }
 
@@ -102,8 +172,7 @@ impl CopiedClass {
         };
         // SAFETY: the object is large enough for the word, and alive.
         let refills = counted && has_word && unsafe { data(sample.as_ptr()) } == address;
-        let has_dict = sample.get_type().getattr("__dictoffset__")?.extract::<isize>()? != 0;
-        Ok(Self { class: class.clone().unbind(), size, has_dict, refills })
+        Ok(Self { class: class.clone().unbind(), size, refills })
     }
 
     /// Whether objects can be filled again; so it is where they keep the address of their bytes behind their head.
@@ -117,13 +186,14 @@ impl CopiedClass {
         let (data, size) = buffer(&object)?;
         // SAFETY: the object has so many bytes there, and nobody else has the object yet.
         unsafe { ptr::copy_nonoverlapping(address as *const u8, data, size.min(self.size)) };
-        Ok(Copied(object.unbind()))
+        let members = object.getattr_opt("__dict__")?.map(Bound::unbind);
+        Ok(Copied { object: object.unbind(), members })
     }
 
     /// Fill an object with the bytes at `address`, unless anybody else has it or it is more than its bytes.
     #[inline]
     pub(crate) fn refill(&self, _py: Python<'_>, copied: &Copied, address: usize) -> bool {
-        let object = copied.0.as_ptr();
+        let object = copied.object.as_ptr();
         // SAFETY: a live object of this class, which has its bytes where `new` looked, at least `size` of them
         // (`ctypes.resize` moves them, and never makes them fewer); the interpreter is attached, so that an object with
         // one reference, ours, cannot be given away meanwhile.
@@ -131,15 +201,10 @@ impl CopiedClass {
             if ffi::Py_REFCNT(object) != 1 {
                 return false;
             }
-            if self.has_dict {
-                let members = ffi::PyObject_GenericGetDict(object, ptr::null_mut());
-                if members.is_null() {
-                    ffi::PyErr_Clear();
-                    return false;
-                }
-                let count = ffi::PyDict_Size(members);
-                ffi::Py_DECREF(members);
-                if count != 0 {
+            if let Some(members) = &copied.members {
+                let members = members.as_ptr();
+                // Ours and the object's: nobody has kept them, and the object has no others instead.
+                if ffi::Py_REFCNT(members) != 2 || ffi::PyDict_Size(members) != 0 {
                     return false;
                 }
             }

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes as ct
 import sys
 import threading
-from types import MethodType
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -32,10 +31,21 @@ def record(number: int) -> Any:
     return Made(number, (number % 7, 2), number << 32, b"name%d" % number, (number, 1, 2, number))
 
 
+def event_of(make_class: Callable[[], Any]) -> Callable[[int], Any]:
+    """Return the method of a table whose events are of the class that a function gives."""
+
+    class Table(_rtrace.EventMaker):
+        @property
+        def event_type(self) -> Any:
+            return make_class()
+
+    return Table().event
+
+
 @pytest.fixture
 def event() -> Callable[[int], Any]:
     """Return a table's `event`, as callbacks call it."""
-    return MethodType(_rtrace.event_from, _rtrace.EventMaker(lambda: Made))
+    return event_of(lambda: Made)
 
 
 def check(made: Any, number: int) -> None:
@@ -109,7 +119,7 @@ def test_classes_of_any_size_and_without_members_of_their_own() -> None:
         __slots__ = ()
         _fields_ = (("number", ct.c_uint8),)
 
-    event = MethodType(_rtrace.event_from, _rtrace.EventMaker(lambda: Small))
+    event = event_of(lambda: Small)
     places = (ct.c_uint8 * 5)(*range(5))
     assert [event(ct.addressof(places) + offset).number for offset in range(5)] == list(range(5))
 
@@ -127,7 +137,7 @@ def test_making_one_while_another_is_made_gives_two() -> None:
                 made.append(self)
                 made.append(event(ct.addressof(place)))
 
-    event = MethodType(_rtrace.event_from, _rtrace.EventMaker(lambda: Nested))
+    event = event_of(lambda: Nested)
     made.append(event(ct.addressof(place)))
     assert len({id(each) for each in made}) >= 3
     assert made[-1].number == 7
@@ -159,13 +169,35 @@ def test_what_cannot_be_made_says_so_each_time() -> None:
         message = "no type"
         raise LookupError(message)
 
-    event = MethodType(_rtrace.event_from, _rtrace.EventMaker(make_class))
+    event = event_of(make_class)
     for _ in range(2):
         with pytest.raises(LookupError, match="no type"):
             event(0)
     assert len(calls) == 2
     for without_room in (lambda: object, lambda: bytes):
         with pytest.raises((TypeError, BufferError)):
-            _rtrace.event_from(_rtrace.EventMaker(without_room), 0)
+            event_of(without_room)(0)
+
+
+def test_what_is_no_address_is_refused(event: Callable[[int], Any]) -> None:
+    for wrong in (None, "1", 1.5, b"1"):
+        with pytest.raises(TypeError):
+            event(wrong)  # type: ignore[arg-type]
+    for wrong in (-1, 1 << 64):
+        with pytest.raises(OverflowError):
+            event(wrong)
     with pytest.raises(TypeError):
-        _rtrace.event_from(Made, 0)
+        _rtrace.EventMaker.event(Made, 0)
+    with pytest.raises(AttributeError, match="event_type"):
+        _rtrace.EventMaker().event(0)
+
+
+def test_a_table_may_have_a_method_of_its_own() -> None:
+    class Table(_rtrace.EventMaker):
+        event_type = Made
+
+        def event(self, address: int) -> Any:
+            return super().event(address).pid
+
+    first = record(5)
+    assert Table().event(ct.addressof(first)) == 5

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from types import MethodType
 
 from rtrace import _rtrace
 from rtrace.bcc import ctypes_types
@@ -23,34 +22,25 @@ if TYPE_CHECKING:
     from rtrace.bcc.bpf import BPF
 
 
-def _event_class(description: dict[str, Any] | None, name: str) -> Any:
-    if description is None:
-        message = f"read events of `{name}`: no program says what type they have"
-        hint = f"submit a struct, as {name}.perf_submit(ctx, &data, sizeof(data)) does, or cast `data` yourself"
-        raise MapError(message, map=name, hint=hint)
-    return ctypes_types.build(description)
-
-
-class EventTable(TableBase):
+class EventTable(_rtrace.EventMaker, TableBase):
     """A buffer of events that programs fill and one reader empties."""
 
     _reader: Reader | None = None
     _description: dict[str, Any] | None = None
 
-    # Takes the address that a callback was given and returns a copy of what is there, as a ctypes object.
-    event: Callable[[int], Any]
-
     def describe_event(self, description: dict[str, Any] | None) -> None:
         """Take the type of the events, as the program's calls of ``perf_submit`` and its like tell it."""
         self._description = description
-        # A bound function in C, in the object itself: neither a frame nor a search of Python's for each event.
-        maker = _rtrace.EventMaker(partial(_event_class, description, self._map.name))
-        self.event = MethodType(_rtrace.event_from, maker)
 
     @property
     def event_type(self) -> Any:
         """Ctypes class of the events."""
-        return _event_class(self._description, self._map.name)
+        if self._description is None:
+            name = self._map.name
+            message = f"read events of `{name}`: no program says what type they have"
+            hint = f"submit a struct, as {name}.perf_submit(ctx, &data, sizeof(data)) does, or cast `data` yourself"
+            raise MapError(message, map=name, hint=hint)
+        return ctypes_types.build(self._description)
 
     @property
     def is_open(self) -> bool:
