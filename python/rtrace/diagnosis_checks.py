@@ -285,7 +285,10 @@ def perf_event_paranoid() -> Verdict:
 
 def compiler() -> Verdict:
     """Look for the compiler that programs in C need."""
-    found = _rtrace.find_compiler()
+    try:
+        found = _rtrace.find_compiler()
+    except NotSupportedError as error:
+        return "missing", "none where the environment says; only programs in C need one", error.hint or ""
     if found is None:
         remedy = "install clang 14 or newer, or `pip install rtrace[clang]`"
         return "missing", "none found; only programs in C need one", remedy

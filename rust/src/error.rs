@@ -25,7 +25,7 @@ use crate::{
 pub(crate) enum Error {
     #[error("{operation}: {source}")]
     Privilege { operation: String, source: io::Error },
-    #[error("{operation}: {feature} is missing on this kernel")]
+    #[error("{operation}: {feature} is missing here")]
     NotSupported { operation: String, feature: &'static str, minimum_kernel: Option<&'static str>, hint: String },
     #[error("{operation} `{object}`: {cause}")]
     Load { operation: &'static str, object: String, program: Option<String>, cause: String, errno: Option<i32> },

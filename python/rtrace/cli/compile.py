@@ -5,8 +5,8 @@ that has BTF: with rtrace.bcc.BPF(obj_file="prog.o"), or as any object. Errors
 show the line and the column of the program's own text.
 
 Needs clang 14 or newer, or `pip install rtrace[clang]`; the variable
-RTRACE_CLANG names another compiler. No privilege, except that the formats of
-tracepoints are root's to read.
+RTRACE_CLANG names another compiler, `zig` the one of that wheel. No
+privilege, except that the formats of tracepoints are root's to read.
 
 Examples
 --------

@@ -11,7 +11,7 @@ use log::{debug, info};
 
 use super::{
     cache::{Cache, Key},
-    compiler::{Compiler, Failure, OLDEST, VARIABLE},
+    compiler::{Compiler, Failure},
     diagnostics::{self, Diagnostic, Named},
     kernel_config,
     kernel_identity::Kernel,
@@ -125,12 +125,7 @@ fn rewrite(request: &Request<'_>) -> Result<Program, Error> {
 }
 
 fn find_compiler(request: &Request<'_>, zig: impl FnOnce() -> Option<PathBuf>) -> Result<Compiler, Error> {
-    Compiler::find(zig).ok_or_else(|| Error::NotSupported {
-        operation: format!("compile `{}`", request.name),
-        feature: "a C compiler",
-        minimum_kernel: None,
-        hint: format!("install clang {OLDEST} or newer, or `pip install rtrace[clang]`, or set {VARIABLE}"),
-    })
+    Compiler::find(zig).map_err(|absent| absent.error(format!("compile `{}`", request.name)))
 }
 
 fn key(request: &Request<'_>, program: &Program, kernel: &Kernel, compiler: &str, cpus: usize) -> String {

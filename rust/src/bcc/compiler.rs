@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::sys;
+use crate::{error::Error, sys};
 
 /// The environment's word on which compiler to take.
 pub(crate) const VARIABLE: &str = "RTRACE_CLANG";
@@ -45,20 +45,25 @@ pub(crate) struct Compiler {
 }
 
 impl Compiler {
-    /// Find a compiler; `zig` is asked for the `ziglang` package's executable when there is no clang.
-    pub(crate) fn find(zig: impl FnOnce() -> Option<PathBuf>) -> Option<Self> {
+    /// Find a compiler; `zig` is asked for the `ziglang` package's executable when there is no clang, or when the
+    /// environment asks for zig.
+    pub(crate) fn find(zig: impl FnOnce() -> Option<PathBuf>) -> Result<Self, Absent> {
         if let Some(named) = env::var_os(VARIABLE).filter(|value| !value.is_empty()) {
             let named = PathBuf::from(named);
-            let path = if named.components().count() > 1 { named } else { on_path(&named)? };
+            let path = match named.components().count() {
+                1 => on_path(&named).or_else(|| zig().filter(|_| named == Path::new("zig"))),
+                _ => Some(named.clone()).filter(|path| is_executable(path)),
+            };
+            let path = path.ok_or(Absent::Named(named))?;
             let is_zig = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("zig"));
-            return Some(Self { kind: if is_zig { Kind::Zig } else { Kind::Clang }, path });
+            return Ok(Self { kind: if is_zig { Kind::Zig } else { Kind::Clang }, path });
         }
         let clang = || -> Option<PathBuf> {
             let plain = on_path(Path::new("clang")).filter(|path| !is_too_old(path));
             plain.or_else(|| (OLDEST..=NEWEST).rev().find_map(|major| on_path(Path::new(&format!("clang-{major}")))))
         };
         let found = clang().map(|path| Self { kind: Kind::Clang, path });
-        found.or_else(|| zig().map(|path| Self { kind: Kind::Zig, path }))
+        found.or_else(|| zig().map(|path| Self { kind: Kind::Zig, path })).ok_or(Absent::All)
     }
 
     /// What tells this compiler from any other without running it.
@@ -109,12 +114,38 @@ impl Compiler {
             Kind::Zig => {
                 // Its own caches would outlive the child in the user's home.
                 command.env("ZIG_LOCAL_CACHE_DIR", folder.join("zig")).env("ZIG_GLOBAL_CACHE_DIR", folder.join("zig"));
-                command.args(["cc", "-target", "bpfel-freestanding"]).args(flags).args(["-c", INPUT, "-o", output]);
+                command.args(["cc", "-target", "bpfel-freestanding"]).args(flags).args([INPUT, "-o", output]);
+                // Unlike clang, it takes the last of the two.
+                if !flags.iter().any(|flag| flag == "-S") {
+                    command.arg("-c");
+                }
                 command.stdin(Stdio::null());
                 State::NotYet(command)
             }
         };
         Ok(Started { state, begin, folder: folder.to_owned() })
+    }
+}
+
+/// Why there is no compiler.
+#[derive(Debug)]
+pub(crate) enum Absent {
+    /// Neither clang nor zig is there.
+    All,
+    /// The environment names something that is no program.
+    Named(PathBuf),
+}
+
+impl Absent {
+    /// The error of what needs one.
+    pub(crate) fn error(&self, operation: String) -> Error {
+        let hint = match self {
+            Self::All => format!("install clang {OLDEST} or newer, or `pip install rtrace[clang]`, or set {VARIABLE}"),
+            Self::Named(named) => {
+                format!("{VARIABLE} is `{}`, which is no program: unset or correct it", named.display())
+            }
+        };
+        Error::NotSupported { operation, feature: "a C compiler", minimum_kernel: None, hint }
     }
 }
 
@@ -200,17 +231,19 @@ fn wait(child: &mut process::Child, begin: Instant) -> Result<process::ExitStatu
 }
 
 fn on_path(name: &Path) -> Option<PathBuf> {
-    let is_executable =
-        |path: &PathBuf| fs::metadata(path).is_ok_and(|found| found.is_file() && found.mode() & 0o111 != 0);
     env::split_paths(&env::var_os("PATH")?)
         .filter(|folder| folder.is_absolute())
         .map(|folder| folder.join(name))
-        .find(is_executable)
+        .find(|path| is_executable(path))
+}
+
+fn is_executable(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|found| found.is_file() && found.mode() & 0o111 != 0)
 }
 
 /// Whether the file behind a link says that it belongs to a release that is too old, as `/usr/lib/llvm-11/bin/clang`.
 fn is_too_old(path: &Path) -> bool {
     let Ok(path) = fs::canonicalize(path) else { return false };
-    let major = |part: &str| part.rsplit_once('-').and_then(|(_, number)| number.parse::<u32>().ok());
+    let major = |part: &str| part.strip_prefix("llvm-").or(part.strip_prefix("clang-"))?.parse::<u32>().ok();
     path.iter().filter_map(|part| major(part.to_str()?)).any(|major| major < OLDEST)
 }

@@ -9,7 +9,7 @@ use pyo3::{
 
 use super::{
     compile::{self, Request},
-    compiler::{Compiler, Kind},
+    compiler::{Absent, Compiler, Kind},
 };
 use crate::error::Error;
 
@@ -70,10 +70,15 @@ fn bytes_of(source: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
 
 /// Return which compiler would be used, or ``None`` if there is none.
 ///
-/// A dict of ``path``, ``kind`` (``"clang"`` or ``"zig"``) and ``version``, the first line of what it says.
+/// A dict of ``path``, ``kind`` (``"clang"`` or ``"zig"``) and ``version``, the first line of what it says. Raises
+/// `NotSupportedError` where the variable ``RTRACE_CLANG`` names what is no program.
 #[pyfunction]
 pub(crate) fn find_compiler(py: Python<'_>) -> PyResult<Option<Bound<'_, PyDict>>> {
-    let Some(compiler) = Compiler::find(zig) else { return Ok(None) };
+    let compiler = match Compiler::find(zig) {
+        Ok(compiler) => compiler,
+        Err(Absent::All) => return Ok(None),
+        Err(absent) => return Err(absent.error("look for a compiler".into()).into()),
+    };
     let version = py.detach(|| compiler.version())?;
     let facts = PyDict::new(py);
     facts.set_item("path", compiler.path.display().to_string())?;

@@ -23,7 +23,8 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
     assert compiler is not None
     log = tmp_path / "runs"
     log.touch()
-    wrapper = tmp_path / "clang"
+    # Its name says which kind it is.
+    wrapper = tmp_path / compiler["kind"]
     wrapper.write_text(f'#!/bin/sh\necho run >> {log}\nexec {compiler["path"]} "$@"\n')
     wrapper.chmod(0o755)
     monkeypatch.setenv("RTRACE_CLANG", str(wrapper))
