@@ -43,6 +43,9 @@ typedef __builtin_va_list va_list;
 #define SEC(name) __attribute__((section(name), used))
 
 #define __rtrace_inline inline __attribute__((always_inline, unused))
+/* rtrace's own functions have no lines: what they become belongs to the line of the user's that calls them, which is the
+ * one that the verifier should speak of. */
+#define __rtrace_method inline __attribute__((always_inline, unused, nodebug))
 #define __rtrace_join_(a, b) a##b
 #define __rtrace_join(a, b) __rtrace_join_(a, b)
 

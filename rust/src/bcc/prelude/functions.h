@@ -28,7 +28,7 @@
 #define lock_xadd(target, amount) ((void)__sync_fetch_and_add(target, amount))
 
 /* Position of the highest bit that is set; `bpf_log2l` counts it from 1: 0 and 1 give 1, 2 and 3 give 2, 4 to 7 give 3. */
-static __rtrace_inline unsigned int bpf_log2(unsigned int v)
+static __rtrace_method unsigned int bpf_log2(unsigned int v)
 {
 	unsigned int shift, found;
 	found = (v > 0xffff) << 4;
@@ -44,7 +44,7 @@ static __rtrace_inline unsigned int bpf_log2(unsigned int v)
 	found |= shift | (v >> 1);
 	return found;
 }
-static __rtrace_inline unsigned int bpf_log2l(unsigned long v)
+static __rtrace_method unsigned int bpf_log2l(unsigned long v)
 {
 	unsigned int high = v >> 32;
 	return (high ? bpf_log2(high) + 32 : bpf_log2(v)) + 1;

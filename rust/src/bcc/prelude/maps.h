@@ -47,7 +47,7 @@
 
 /* An absent key is inserted, where the map is no array; if another CPU was faster, it is there to add to. */
 #define __rtrace_increment_function(name, function, add, is_array) \
-	static __rtrace_inline void name##__##function(name##__key_t key, u64 amount) \
+	static __rtrace_method void name##__##function(name##__key_t key, u64 amount) \
 	{ \
 		name##__value_t *value = bpf_map_lookup_elem(&name##__map, &key); \
 		if (!value && !(is_array)) { \
@@ -64,11 +64,11 @@
 
 /* `more` and what follows: declarations of further members, and their functions. */
 #define __rtrace_keyed_methods(name, is_array, more, ...) \
-	static __rtrace_inline name##__value_t *name##__lookup(const name##__key_t *key) \
+	static __rtrace_method name##__value_t *name##__lookup(const name##__key_t *key) \
 	{ \
 		return bpf_map_lookup_elem(&name##__map, key); \
 	} \
-	static __rtrace_inline name##__value_t *name##__lookup_or_try_init(const name##__key_t *key, \
+	static __rtrace_method name##__value_t *name##__lookup_or_try_init(const name##__key_t *key, \
 									    const name##__value_t *first) \
 	{ \
 		name##__value_t *value = bpf_map_lookup_elem(&name##__map, key); \
@@ -77,15 +77,15 @@
 		bpf_map_update_elem(&name##__map, key, first, 1); \
 		return bpf_map_lookup_elem(&name##__map, key); \
 	} \
-	static __rtrace_inline long name##__update(const name##__key_t *key, const name##__value_t *value) \
+	static __rtrace_method long name##__update(const name##__key_t *key, const name##__value_t *value) \
 	{ \
 		return bpf_map_update_elem(&name##__map, key, value, 0); \
 	} \
-	static __rtrace_inline long name##__insert(const name##__key_t *key, const name##__value_t *value) \
+	static __rtrace_method long name##__insert(const name##__key_t *key, const name##__value_t *value) \
 	{ \
 		return bpf_map_update_elem(&name##__map, key, value, 1); \
 	} \
-	static __rtrace_inline long name##__delete(const name##__key_t *key) \
+	static __rtrace_method long name##__delete(const name##__key_t *key) \
 	{ \
 		return bpf_map_delete_elem(&name##__map, key); \
 	} \

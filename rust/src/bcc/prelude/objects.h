@@ -3,7 +3,7 @@
 /* Stacks: as many as the next power of two, 127 frames deep. */
 #define __rtrace_power_of_two(n) ((n) <= 1 ? 1 : 1 << (32 - __builtin_clz((unsigned int)(n) - 1)))
 #define __rtrace_stack_function(name) \
-	static __rtrace_inline int name##__get_stackid(void *ctx, u64 stack_flags) \
+	static __rtrace_method int name##__get_stackid(void *ctx, u64 stack_flags) \
 	{ \
 		return bpf_get_stackid(ctx, &name##__map, stack_flags); \
 	}
@@ -19,7 +19,7 @@
 
 /* Maps of kernel objects. */
 #define __rtrace_call_function(name) \
-	static __rtrace_inline void name##__call(void *ctx, u32 index) \
+	static __rtrace_method void name##__call(void *ctx, u32 index) \
 	{ \
 		bpf_tail_call(ctx, &name##__map, index); \
 	}
@@ -33,7 +33,7 @@
 
 #define BPF_CGROUP_ARRAY(name, size) \
 	__rtrace_sized_map(name, 8, 4, 4, size, 0) \
-	static __rtrace_inline long name##__check_current_task(u32 index) \
+	static __rtrace_method long name##__check_current_task(u32 index) \
 	{ \
 		return bpf_current_task_under_cgroup(&name##__map, index); \
 	} \
@@ -43,11 +43,11 @@
 
 #define BPF_PERF_ARRAY(name, size) \
 	__rtrace_sized_map(name, 4, 4, 4, size, 0) \
-	static __rtrace_inline u64 name##__perf_read(u64 flags) \
+	static __rtrace_method u64 name##__perf_read(u64 flags) \
 	{ \
 		return bpf_perf_event_read(&name##__map, flags); \
 	} \
-	static __rtrace_inline long name##__perf_counter_value(u64 flags, struct bpf_perf_event_value *value, u32 size_) \
+	static __rtrace_method long name##__perf_counter_value(u64 flags, struct bpf_perf_event_value *value, u32 size_) \
 	{ \
 		return bpf_perf_event_read_value(&name##__map, flags, value, size_); \
 	} \
@@ -58,11 +58,11 @@
 
 #define __rtrace_redirecting(name, map_type, size) \
 	__rtrace_sized_map(name, map_type, 4, 4, size, 0) \
-	static __rtrace_inline long name##__redirect_map(u32 index, u64 flags) \
+	static __rtrace_method long name##__redirect_map(u32 index, u64 flags) \
 	{ \
 		return bpf_redirect_map(&name##__map, index, flags); \
 	} \
-	static __rtrace_inline u32 *name##__lookup(const u32 *index) \
+	static __rtrace_method u32 *name##__lookup(const u32 *index) \
 	{ \
 		return bpf_map_lookup_elem(&name##__map, index); \
 	} \
@@ -78,15 +78,15 @@
 
 #define BPF_SOCKMAP(name, size) \
 	__rtrace_sized_map(name, 15, 4, 4, size, 0) \
-	static __rtrace_inline long name##__sock_map_update(void *ctx, u32 *key, u64 flags) \
+	static __rtrace_method long name##__sock_map_update(void *ctx, u32 *key, u64 flags) \
 	{ \
 		return bpf_sock_map_update(ctx, &name##__map, key, flags); \
 	} \
-	static __rtrace_inline long name##__msg_redirect_map(void *message, u32 key, u64 flags) \
+	static __rtrace_method long name##__msg_redirect_map(void *message, u32 key, u64 flags) \
 	{ \
 		return bpf_msg_redirect_map(message, &name##__map, key, flags); \
 	} \
-	static __rtrace_inline long name##__sk_redirect_map(void *skb, u32 key, u64 flags) \
+	static __rtrace_method long name##__sk_redirect_map(void *skb, u32 key, u64 flags) \
 	{ \
 		return bpf_sk_redirect_map(skb, &name##__map, key, flags); \
 	} \
@@ -100,15 +100,15 @@
 
 #define __rtrace_sockhash(name, K, size) \
 	__rtrace_sized_map(name, 18, sizeof(K), 4, size, 0) \
-	static __rtrace_inline long name##__sock_hash_update(void *ctx, void *key, u64 flags) \
+	static __rtrace_method long name##__sock_hash_update(void *ctx, void *key, u64 flags) \
 	{ \
 		return bpf_sock_hash_update(ctx, &name##__map, key, flags); \
 	} \
-	static __rtrace_inline long name##__msg_redirect_hash(void *message, void *key, u64 flags) \
+	static __rtrace_method long name##__msg_redirect_hash(void *message, void *key, u64 flags) \
 	{ \
 		return bpf_msg_redirect_hash(message, &name##__map, key, flags); \
 	} \
-	static __rtrace_inline long name##__sk_redirect_hash(void *skb, void *key, u64 flags) \
+	static __rtrace_method long name##__sk_redirect_hash(void *skb, void *key, u64 flags) \
 	{ \
 		return bpf_sk_redirect_hash(skb, &name##__map, key, flags); \
 	} \
@@ -134,12 +134,12 @@
 		name##__value_t *value; \
 		int(*map_flags)[1]; \
 	} name##__map SEC(".maps"); \
-	static __rtrace_inline name##__value_t *name##__##what##_storage_get(void *owner, name##__value_t *first, \
+	static __rtrace_method name##__value_t *name##__##what##_storage_get(void *owner, name##__value_t *first, \
 									      u64 flags) \
 	{ \
 		return bpf_##what##_storage_get(&name##__map, owner, first, flags); \
 	} \
-	static __rtrace_inline long name##__##what##_storage_delete(void *owner) \
+	static __rtrace_method long name##__##what##_storage_delete(void *owner) \
 	{ \
 		return bpf_##what##_storage_delete(&name##__map, owner); \
 	} \
@@ -158,7 +158,7 @@
 		struct __rtrace_cgroup_key *key; \
 		name##__value_t *value; \
 	} name##__map SEC(".maps"); \
-	static __rtrace_inline name##__value_t *name##__get_local_storage(u64 flags) \
+	static __rtrace_method name##__value_t *name##__get_local_storage(u64 flags) \
 	{ \
 		return bpf_get_local_storage(&name##__map, flags); \
 	} \
@@ -181,7 +181,7 @@ struct __rtrace_cgroup_key {
 		__rtrace_map_entries(size, 0) \
 		__typeof__(inner##__map) *values[]; \
 	} name##__map SEC(".maps"); \
-	static __rtrace_inline void *name##__lookup(const name##__key_t *key) \
+	static __rtrace_method void *name##__lookup(const name##__key_t *key) \
 	{ \
 		return bpf_map_lookup_elem(&name##__map, key); \
 	} \

@@ -25,7 +25,7 @@ enum { __rtrace_packet };
 #define __rtrace_has_buffer() _Generic((__rtrace_packet), struct __sk_buff *: 1, default: 0)
 
 /* Beyond the end of a packet a socket buffer ends the program, which returns 0 then. */
-static __rtrace_inline u64 __rtrace_packet_bytes(struct __sk_buff *skb, int is_offset, unsigned long at, u32 bytes)
+static __rtrace_method u64 __rtrace_packet_bytes(struct __sk_buff *skb, int is_offset, unsigned long at, u32 bytes)
 {
 	struct __rtrace_half {
 		u16 value;
@@ -46,7 +46,7 @@ static __rtrace_inline u64 __rtrace_packet_bytes(struct __sk_buff *skb, int is_o
 }
 
 /* Read `bits` bits, the first of them `first` bits behind `at`. */
-static __rtrace_inline u64 __rtrace_packet_get(struct __sk_buff *skb, int is_offset, unsigned long at, u32 first, u32 bits)
+static __rtrace_method u64 __rtrace_packet_get(struct __sk_buff *skb, int is_offset, unsigned long at, u32 first, u32 bits)
 {
 	u32 before = first & 7, bytes = (before + bits + 7) / 8, whole = bytes > 8 ? 8 : bytes;
 	u64 value;
@@ -57,7 +57,7 @@ static __rtrace_inline u64 __rtrace_packet_get(struct __sk_buff *skb, int is_off
 	return value >> (64 - bits);
 }
 
-static __rtrace_inline void __rtrace_packet_set(struct __sk_buff *skb, int is_offset, unsigned long at, u32 first,
+static __rtrace_method void __rtrace_packet_set(struct __sk_buff *skb, int is_offset, unsigned long at, u32 first,
 						u32 bits, u64 value)
 {
 	u32 before = first & 7, bytes = (before + bits + 7) / 8;
@@ -87,7 +87,7 @@ static __rtrace_inline void __rtrace_packet_set(struct __sk_buff *skb, int is_of
 	} __rtrace_ones = { .of = { .name = -1 } }; \
 	u32 __rtrace_first = __rtrace_first_bit(__rtrace_ones.words, __rtrace_words); \
 	u32 __rtrace_width = __rtrace_bits(__rtrace_ones.words, __rtrace_words);
-static __rtrace_inline u32 __rtrace_first_bit(const u64 *words, u32 count)
+static __rtrace_method u32 __rtrace_first_bit(const u64 *words, u32 count)
 {
 	u32 first = 0;
 	_Pragma("unroll") for (u32 i = 0; i < count; i++)
@@ -98,7 +98,7 @@ static __rtrace_inline u32 __rtrace_first_bit(const u64 *words, u32 count)
 	}
 	return first;
 }
-static __rtrace_inline u32 __rtrace_bits(const u64 *words, u32 count)
+static __rtrace_method u32 __rtrace_bits(const u64 *words, u32 count)
 {
 	u32 bits = 0;
 	_Pragma("unroll") for (u32 i = 0; i < count; i++)

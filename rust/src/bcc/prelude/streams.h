@@ -8,15 +8,15 @@
 		name##__value_t *value; \
 		__rtrace_map_entries(size, flags) \
 	} name##__map SEC(".maps"); \
-	static __rtrace_inline long name##__push(const name##__value_t *value, u64 push_flags) \
+	static __rtrace_method long name##__push(const name##__value_t *value, u64 push_flags) \
 	{ \
 		return bpf_map_push_elem(&name##__map, value, push_flags); \
 	} \
-	static __rtrace_inline long name##__pop(name##__value_t *value) \
+	static __rtrace_method long name##__pop(name##__value_t *value) \
 	{ \
 		return bpf_map_pop_elem(&name##__map, value); \
 	} \
-	static __rtrace_inline long name##__peek(name##__value_t *value) \
+	static __rtrace_method long name##__peek(name##__value_t *value) \
 	{ \
 		return bpf_map_peek_elem(&name##__map, value); \
 	} \
@@ -37,11 +37,11 @@
 
 #define BPF_PERF_OUTPUT(name) \
 	__rtrace_sized_map(name, 4, 4, 4, 0, 0) \
-	static __rtrace_inline long name##__perf_submit(void *ctx, void *data, u64 size) \
+	static __rtrace_method long name##__perf_submit(void *ctx, void *data, u64 size) \
 	{ \
 		return bpf_perf_event_output(ctx, &name##__map, 0xffffffffULL, data, size); \
 	} \
-	static __rtrace_inline long name##__perf_submit_skb(void *ctx, u32 packet_bytes, void *data, u64 size) \
+	static __rtrace_method long name##__perf_submit_skb(void *ctx, u32 packet_bytes, void *data, u64 size) \
 	{ \
 		return bpf_perf_event_output(ctx, &name##__map, (u64)packet_bytes << 32 | 0xffffffffULL, data, size); \
 	} \
@@ -67,36 +67,36 @@
 		int(*max_entries)[(pages) * PAGE_SIZE]; \
 	} name##__map SEC(".maps"); \
 	__rtrace_typed_map(name##__lost, 6, u32, u64, 1, 0) \
-	static __rtrace_inline void name##__count_lost(void) \
+	static __rtrace_method void name##__count_lost(void) \
 	{ \
 		u32 zero = 0; \
 		u64 *lost = bpf_map_lookup_elem(&name##__lost__map, &zero); \
 		if (lost) \
 			*lost += 1; \
 	} \
-	static __rtrace_inline long name##__ringbuf_output(void *data, u64 size, u64 flags) \
+	static __rtrace_method long name##__ringbuf_output(void *data, u64 size, u64 flags) \
 	{ \
 		long error = bpf_ringbuf_output(&name##__map, data, size, flags); \
 		if (error) \
 			name##__count_lost(); \
 		return error; \
 	} \
-	static __rtrace_inline void *name##__ringbuf_reserve(u64 size) \
+	static __rtrace_method void *name##__ringbuf_reserve(u64 size) \
 	{ \
 		void *record = bpf_ringbuf_reserve(&name##__map, size, 0); \
 		if (!record) \
 			name##__count_lost(); \
 		return record; \
 	} \
-	static __rtrace_inline void name##__ringbuf_submit(void *record, u64 flags) \
+	static __rtrace_method void name##__ringbuf_submit(void *record, u64 flags) \
 	{ \
 		bpf_ringbuf_submit(record, flags); \
 	} \
-	static __rtrace_inline void name##__ringbuf_discard(void *record, u64 flags) \
+	static __rtrace_method void name##__ringbuf_discard(void *record, u64 flags) \
 	{ \
 		bpf_ringbuf_discard(record, flags); \
 	} \
-	static __rtrace_inline u64 name##__ringbuf_query(u64 flags) \
+	static __rtrace_method u64 name##__ringbuf_query(u64 flags) \
 	{ \
 		return bpf_ringbuf_query(&name##__map, flags); \
 	} \
