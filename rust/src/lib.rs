@@ -20,6 +20,7 @@ mod load;
 mod loaded_maps;
 mod logging;
 mod map;
+mod nearest;
 mod object;
 mod perf_buffer;
 mod poll;

@@ -21,6 +21,7 @@ use super::{
     source::{Folders, Program, Unit},
     source_text,
     tracepoint_struct::{self, Missing},
+    way_out,
 };
 use crate::{error::Error, sys};
 
@@ -213,6 +214,11 @@ fn build(
         }
         Err(Failure::Refused(log)) => {
             let mut found = names(&log);
+            for diagnostic in &mut found {
+                way_out::reword(diagnostic, program);
+            }
+            let first = found.iter().find(|diagnostic| diagnostic.severity == "error");
+            let hint = first.and_then(|first| way_out::of_error(first, program)).or(hint);
             if !found.iter().any(|diagnostic| diagnostic.severity == "error") {
                 found = said(log.lines().next().unwrap_or("the compiler failed").to_owned());
             }
@@ -291,7 +297,11 @@ fn tracepoint_structs(scan: &Scan<'_>) -> (String, Vec<String>, Option<String>) 
         wanted.push(tracepoint_struct::name_of(tracepoint));
         match tracepoint_struct::read(tracepoint) {
             Ok(format) => text.push_str(&tracepoint_struct::emit(tracepoint, &format)),
-            Err(Missing::Unknown) => hint = Some(format!("this kernel has no tracepoint `{category}:{event}`")),
+            Err(Missing::Unknown) => {
+                let like = tracepoint_struct::nearest(tracepoint);
+                let like = like.map_or(String::new(), |like| format!("; did you mean `{like}`?"));
+                hint = Some(format!("this kernel has no tracepoint `{category}:{event}`{like}"));
+            }
             Err(Missing::Unreadable(cause)) => {
                 hint = Some(format!("the format of tracepoint `{category}:{event}` cannot be read: {cause}"));
             }

@@ -131,6 +131,8 @@ fn parse_line(line: &str, files: &[Named<'_>]) -> Option<Diagnostic> {
         .filter_map(|severity| Some((line.find(&format!("{severity}: "))?, *severity)))
         .min_by_key(|(at, severity)| (*at, severity.len()))?;
     let (place, message) = (&line[..at], &line[at + severity.len() + 2..]);
+    // Which flag makes it an error is rtrace's business.
+    let message = message.rsplit_once(" [-W").filter(|(_, flag)| flag.ends_with(']')).map_or(message, |(said, _)| said);
     let severity = severity.strip_prefix("fatal ").unwrap_or(severity).to_owned();
     // The code generator puts the place behind the severity: `error: file:line:column: in function ...`.
     let (place, message) = match place.strip_suffix(": ").and_then(located) {
@@ -138,6 +140,8 @@ fn parse_line(line: &str, files: &[Named<'_>]) -> Option<Diagnostic> {
         None if place.is_empty() || place == "clang: " => message
             .split_once(": ")
             .and_then(|(place, rest)| Some((Some(located(place)?), rest)))
+            // Or behind everything: `error in backend: Cannot select: ... = sdiv 0x1, 0x2, file:line:column`.
+            .or_else(|| message.rsplit_once(", ").and_then(|(rest, place)| Some((Some(located(place)?), rest))))
             .unwrap_or((None, message)),
         None => return None,
     };
@@ -221,13 +225,15 @@ mod tests {
         let marks = LineMarks::read(source, &[], "a.c");
         let files = [Named { compiled_as: "a.c", name: "a.c", source, edits: &edits, marks: &marks }];
         let log = "a.c:2:18: error: no: such thing\nclang: error: unknown argument: '-q'\n\
-                   error: a.c:2:18: in function f: too many args\n1 error generated.\n";
+                   error: a.c:2:18: in function f: too many args\n1 error generated.\n\
+                   fatal error: error in backend: Cannot select: 0x1: i64 = sdiv 0x2, 0x3, a.c:2:18\n";
         let found = parse(log, &files);
         let of = |index: usize| (found[index].line, found[index].column, found[index].message.as_str());
         assert_eq!(of(0), (2, 11, "no: such thing"));
         assert_eq!(of(1), (0, 0, "unknown argument: '-q'"));
         assert_eq!(of(2), (2, 11, "in function f: too many args"));
-        assert_eq!(found.len(), 3);
+        assert_eq!(of(3), (2, 11, "error in backend: Cannot select: 0x1: i64 = sdiv 0x2, 0x3"));
+        assert_eq!(found.len(), 4);
         assert_eq!(found[0].file, "a.c");
     }
 

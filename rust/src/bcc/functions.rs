@@ -31,6 +31,7 @@ impl Function<'_> {
             // Which of its parameters there are only the preprocessor knows.
             return Err(Refusal::new(directive.start as usize, "a directive in the head of a function"));
         }
+        self.check_semicolon()?;
         let start = self.specifiers[0].start as usize;
         let name = self.name.text(self.source);
         let inlined =
@@ -61,12 +62,24 @@ impl Function<'_> {
         Ok(())
     }
 
+    /// Refuse what begins with `BPF_HASH(...)`: a table of its own, but for the semicolon.
+    fn check_semicolon(&self) -> Result<(), Refusal> {
+        let [first, open, ..] = self.specifiers else { return Ok(()) };
+        let name = first.text(self.source);
+        if !name.starts_with("BPF_") || !open.is(b'(') {
+            return Ok(());
+        }
+        let close = self.specifiers.iter().find(|token| token.is(b')')).unwrap_or(open);
+        Err(Refusal::new(close.end as usize, format!("expected ';' behind `{name}(...)`")))
+    }
+
     /// The program that calls the body, and what makes the function that body.
     fn with_arguments(&self, program: &Program, section: &str, returns_nothing: bool) -> Result<String, Refusal> {
         let name = self.name.text(self.source);
         let result = if returns_nothing { "int".to_owned() } else { self.words(self.specifiers) };
         let declared: Vec<_> = self.parameters.iter().map(|parameter| self.words(parameter)).collect();
-        let mut code = format!("static __rtrace_inline {} __rtrace_body_{name}(", self.words(self.specifiers));
+        let mut code = self.declared_tags();
+        let _ = write!(code, "static __rtrace_inline {} __rtrace_body_{name}(", self.words(self.specifiers));
         code.push_str(&declared.join(", "));
         code.push_str("); ");
         let context = match self.parameters.first() {
@@ -91,6 +104,19 @@ impl Function<'_> {
         let (before, behind) = if returns_nothing { ("", "return 0; ") } else { ("return ", "") };
         let _ = write!(code, "{before}{call}; {behind}}} static __rtrace_inline ");
         Ok(code)
+    }
+
+    /// Declarations of the structs and unions in the parameters: of one that there is not, each head that names it would
+    /// make another.
+    fn declared_tags(&self) -> String {
+        let mut code = String::new();
+        for pair in self.parameters.iter().skip(1).flat_map(|parameter| parameter.windows(2)) {
+            let (word, tag) = (pair[0].text(self.source), pair[1].text(self.source));
+            if matches!(word, "struct" | "union") && pair[1].kind == Kind::Identifier {
+                let _ = write!(code, "{word} {tag}; ");
+            }
+        }
+        code
     }
 
     fn unnamed(&self, parameter: &[Token]) -> Refusal {
@@ -134,7 +160,8 @@ mod tests {
     fn typed_arguments_come_from_the_registers() {
         assert_eq!(
             rewritten("int f(struct pt_regs *ctx,\n  struct file *file, char b[16])\n{"),
-            "static __rtrace_inline int __rtrace_body_f(struct pt_regs * ctx, struct file * file, char b [ 16 ]); \
+            "struct file; \
+             static __rtrace_inline int __rtrace_body_f(struct pt_regs * ctx, struct file * file, char b [ 16 ]); \
              SEC(\"kprobe/f\") int f(struct pt_regs * ctx) { \
              struct file * file = __rtrace_argument(file, __rtrace_register(ctx, 1)); \
              char *b = __rtrace_argument(b, __rtrace_register(ctx, 2)); return __rtrace_body_f(ctx, file, b); } \

@@ -26,3 +26,4 @@ pub(crate) mod source_text;
 pub(crate) mod tracepoint_btf;
 pub(crate) mod tracepoint_struct;
 pub(crate) mod type_description;
+pub(crate) mod way_out;

@@ -64,6 +64,26 @@ impl Names {
         }
     }
 
+    /// The macro that makes a table of the type that is called so.
+    pub(crate) fn of_type(&self, name: &str) -> Option<&'static str> {
+        self.macros.get_key_value(format!("__rtrace_table_{name}").as_str()).map(|(name, _)| *name)
+    }
+
+    /// Every method that tables have: pointers to functions, `(*lookup)(...)`.
+    pub(crate) fn methods() -> HashSet<&'static str> {
+        let mut methods = HashSet::new();
+        for Header { text, .. } in &HEADERS {
+            let tokens = lexer::tokens(text).unwrap_or_default();
+            for [open, star, name, close, arguments] in tokens.array_windows() {
+                let punctuation = open.is(b'(') && star.is(b'*') && close.is(b')') && arguments.is(b'(');
+                if punctuation && name.kind == Kind::Identifier {
+                    methods.insert(name.text(text));
+                }
+            }
+        }
+        methods
+    }
+
     /// Add what the prelude's macros among `identifiers` stand for.
     pub(crate) fn expand<'a>(&self, identifiers: &mut HashSet<&'a str>)
     where

@@ -1,11 +1,14 @@
 //! `struct tracepoint__CATEGORY__NAME`: what a tracepoint's programs get, made from its `format` file.
 
-use std::{fmt::Write, fs, io};
+use std::{fmt::Write, fs, io, path::PathBuf};
 
 use super::scan::Tracepoint;
-use crate::kernel::{
-    format::{Field, Format, Kind},
-    tracefs::Tracefs,
+use crate::{
+    kernel::{
+        format::{Field, Format, Kind},
+        tracefs::Tracefs,
+    },
+    nearest,
 };
 
 /// Return the name of the struct.
@@ -31,6 +34,25 @@ pub(crate) fn read((category, event): Tracepoint<'_>) -> Result<Format, Missing>
     let path = tracefs.root().join("events").join(category).join(event).join("format");
     let text = fs::read_to_string(path).map_err(unreadable)?;
     Format::parse(&text).map_err(|error| Missing::Unreadable(error.to_string()))
+}
+
+/// Return the tracepoint whose name is most like that of one that there is not.
+pub(crate) fn nearest(wanted: Tracepoint<'_>) -> Option<String> {
+    let tracefs = Tracefs::open().ok()?;
+    let names = |folder: PathBuf| -> Vec<String> {
+        let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+        entries.filter_map(|entry| entry.file_name().into_string().ok()).collect()
+    };
+    let events = tracefs.root().join("events");
+    let categories = names(events.clone());
+    let category = this_or_nearest(wanted.0, &categories)?;
+    let names = names(events.join(category));
+    Some(format!("{category}:{}", this_or_nearest(wanted.1, &names)?))
+}
+
+fn this_or_nearest<'a>(name: &str, known: &'a [String]) -> Option<&'a str> {
+    let known = || known.iter().map(String::as_str);
+    known().find(|known| *known == name).or_else(|| nearest::nearest(name, known()))
 }
 
 /// A field as a member of the struct.

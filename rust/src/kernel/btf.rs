@@ -110,6 +110,11 @@ impl Type<'_> {
         ((self.info >> 24) & 0x1f) as u8
     }
 
+    /// Whether it is a struct or union.
+    pub(crate) fn is_record(&self) -> bool {
+        matches!(self.kind(), kind::STRUCT | kind::UNION)
+    }
+
     /// Members, parameters or values.
     pub(crate) fn len(&self) -> usize {
         (self.info & 0xffff) as usize

@@ -1,7 +1,7 @@
 //! Declarations: a type around a name, inside out as C wants it.
 
 use super::{
-    sources::{Id, is_record},
+    sources::Id,
     writer::{Need, Writer, clean},
 };
 use crate::kernel::btf::{BtfError, Type, kind};
@@ -129,7 +129,7 @@ impl Writer<'_> {
             kind::INT | kind::ENUM | kind::ENUM64 => natural(found.size_or_type),
             kind::FLOAT if matches!(found.size_or_type, 4 | 8) => found.size_or_type,
             kind::PTR => 8,
-            _ if is_record(&found) => {
+            _ if found.is_record() => {
                 // For a type that contains itself, which only corrupt BTF has.
                 self.alignments.insert(at, 1);
                 self.enter()?;

@@ -8,7 +8,7 @@
 use std::fmt::Write as _;
 
 use super::{
-    sources::{Id, is_record},
+    sources::Id,
     writer::{Need, Writer, clean},
 };
 use crate::kernel::btf::{BtfError, Member, Type, kind};
@@ -75,7 +75,7 @@ impl Writer<'_> {
         let width = if member.bits == 0 { self.size(type_id)? * 8 } else { u64::from(member.bits) };
         if name.is_empty() {
             let (record_id, record) = self.sources.resolve(type_id)?;
-            if !is_record(&record) {
+            if !record.is_record() {
                 return Ok(None);
             }
             // Its members are reached as if they were this record's own, whether it has a tag or not.

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::{
     BASE, Request,
-    sources::{Id, Sources, is_record},
+    sources::{Id, Sources},
 };
 use crate::kernel::btf::{Btf, Type, kind};
 
@@ -86,7 +86,7 @@ impl<'a> Roots<'a> {
         let names = Names::new(tags);
         let mut found_tags = HashSet::new();
         let undefined = |(id, found): (Id, Type<'_>)| {
-            let defines = is_record(&found) && found.len() > 0;
+            let defines = found.is_record() && found.len() > 0;
             let name = defines.then(|| names.get(sources.tail(id, found.name_offset))).flatten()?;
             found_tags.insert(name).then_some(id)
         };
@@ -95,7 +95,7 @@ impl<'a> Roots<'a> {
 }
 
 fn is_definition(found: &Type<'_>) -> bool {
-    is_record(found) || matches!(found.kind(), kind::ENUM | kind::ENUM64)
+    found.is_record() || matches!(found.kind(), kind::ENUM | kind::ENUM64)
 }
 
 /// A set of names that tells quickly what is not in it.

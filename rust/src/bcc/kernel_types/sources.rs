@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::kernel::btf::{Btf, BtfError, Type, kind};
+use crate::kernel::btf::{Btf, BtfError, Type};
 
 /// A type: which of the sources it is in, and its number there. The kernel's own types are in source 0 only.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -85,9 +85,4 @@ impl Sources {
     fn btf(&self, id: Id) -> &Btf {
         &self.all[id.source as usize]
     }
-}
-
-/// Whether a type is a struct or union.
-pub(super) fn is_record(found: &Type<'_>) -> bool {
-    matches!(found.kind(), kind::STRUCT | kind::UNION)
 }

@@ -8,7 +8,7 @@ use std::{
 use super::{
     Request,
     roots::{Quality, Roots},
-    sources::{Id, Sources, is_record},
+    sources::{Id, Sources},
 };
 use crate::kernel::btf::{BtfError, Type, kind};
 
@@ -243,7 +243,7 @@ impl<'a> Writer<'a> {
         let found = self.sources.get(id)?;
         let name = if found.name_offset == 0 { String::new() } else { format!(" {}", self.tag(id)?) };
         let keyword = keyword(&found);
-        if is_record(&found) {
+        if found.is_record() {
             let body = self.body(id, &found, false)?;
             let _ = writeln!(self.text, "{keyword}{name} {body};");
         } else if found.len() > 0 {
