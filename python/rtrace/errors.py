@@ -36,7 +36,9 @@ __all__ = [
 
 # What the verifier prints after its verdict, and what it prints while it walks: neither says why it refused.
 _STATISTICS = r"processed \d+ insns|verification time|stack depth|max_states_per_insn|func#\d+ @\d+"
-_WALK = r"\d+: |; |from \d+ to \d+|R\d+(_w)?=|frame\d+:|mark_precise:|last_idx |regs=|parent |propagating "
+_WALK = (
+    r"\d+: |; |from \d+ to \d+|R\d+(_w)?=|frame\d+:|mark_precise:|last_idx |regs=|parent |propagating |(cur|old) state:"
+)
 
 
 class RtraceError(Exception):

@@ -18,6 +18,7 @@ use crate::{
         kernel_reads::ReadsError,
     },
     kernel::{btf::BtfError, privilege},
+    load::way_out,
 };
 
 /// What went wrong, with the names of the things it went wrong with.
@@ -135,6 +136,7 @@ fn describe<'py>(py: Python<'py>, error: &Error) -> PyResult<Exception<'py>> {
             facts.set_item("program", program)?;
             facts.set_item("errno", errno)?;
             facts.set_item("log", PyTuple::new(py, log)?)?;
+            hint = way_out::of_refusal(log).map(str::to_owned);
             "VerifierError"
         }
         Error::Reads { object, source } => {

@@ -6,6 +6,7 @@
 pub(crate) mod explain;
 mod maps;
 mod source_line;
+pub(crate) mod way_out;
 
 use std::{
     borrow::Cow,
