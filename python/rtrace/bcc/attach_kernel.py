@@ -10,12 +10,15 @@ from rtrace.bcc.attachments import Attachments
 from rtrace.bcc.cpus import possible_cpus
 from rtrace.bcc.names import raw, text
 from rtrace.errors import AttachError, NotSupportedError, RtraceError, TargetNotFoundError
+from rtrace.shapes import suggestions
 
 TYPE_CHECKING = False  # saves the import of typing
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Self
 
+    from rtrace import _rtrace
+    from rtrace.bcc.function import Function
     from rtrace.bcc.names import Name
 
 # Programs on trampolines: bcc's word, the native kind and the prefix of the program's name.
@@ -55,7 +58,7 @@ class KernelAttachments(Attachments):
             return self
         _check_given("kprobe", event)
         program = self.load_func(fn_name, 2)
-        link = self.native.attach_kprobe(program.program, text(event), offset=event_off, at_return=False)
+        link = self._attach_function(program, event, offset=event_off, at_return=False)
         place = text(event) + (f"_0x{event_off:x}" if event_off else "")
         self.loaded.links.add("kprobe", kprobe_place("p", place), program.name, [link])
         return self
@@ -86,9 +89,18 @@ class KernelAttachments(Attachments):
             return self
         _check_given("kretprobe", event)
         program = self.load_func(fn_name, 2)
-        link = self.native.attach_kprobe(program.program, text(event), at_return=True)
+        link = self._attach_function(program, event, offset=0, at_return=True)
         self.loaded.links.add("kprobe", kprobe_place("r", event), program.name, [link])
         return self
+
+    def _attach_function(self, program: Function, event: Name, *, offset: int, at_return: bool) -> _rtrace.Link:
+        try:
+            return self.native.attach_kprobe(program.program, text(event), offset=offset, at_return=at_return)
+        except TargetNotFoundError as error:
+            functions = discovery.traceable_functions()
+            if raw(event) not in functions:
+                suggestions.add_to(error, map(text, functions))
+            raise
 
     def missed(self) -> int:
         """Return how many calls kprobes and kretprobes have missed so far, as far as the kernel tells."""
@@ -151,7 +163,11 @@ class KernelAttachments(Attachments):
             message = f"a tracepoint is `category:name`, not {text(tp)!r}"
             raise ValueError(message)
         program = self.load_func(fn_name, 5)
-        link = self.native.attach_tracepoint(program.program, category, name)
+        try:
+            link = self.native.attach_tracepoint(program.program, category, name)
+        except TargetNotFoundError as error:
+            suggestions.add_to(error, map(text, discovery.get_tracepoints("")))
+            raise
         self.loaded.links.add("tracepoint", raw(tp), program.name, [link])
         return self
 

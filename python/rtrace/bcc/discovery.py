@@ -42,12 +42,12 @@ def get_kprobe_functions(event_re: Name) -> set[bytes]:
     """
     matches = re.compile(raw(event_re)).match
     # Modules stand in brackets among the words of ftrace's list.
-    found = {name for name in _functions() if matches(name) and not name.startswith(b"[")}
+    found = {name for name in traceable_functions() if matches(name) and not name.startswith(b"[")}
     return {name for name in found if not _NOT_FUNCTIONS.match(name)} - _blacklist() if found else found
 
 
 @cache
-def _functions() -> frozenset[bytes]:
+def traceable_functions() -> frozenset[bytes]:
     """Return the functions that can be traced, and their modules; or all functions where the kernel lists no others.
 
     Ftrace's list has one line for each of some 50,000 functions: it is split in one go.

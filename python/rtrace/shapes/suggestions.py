@@ -7,6 +7,23 @@ import difflib
 from rtrace import _rtrace
 from rtrace.errors import TargetNotFoundError
 
+TYPE_CHECKING = False  # saves the import of typing
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+# Letters by which a slip differs from the name.
+MOST = 2
+
+
+def add_to(error: TargetNotFoundError, names: Iterable[str]) -> None:
+    """Let an error say which of the names the user may have meant."""
+    # Comparing takes long: only with what has nearly the same letters.
+    wanted, letters = error.target or "", set(error.target or "")
+    close = [name for name in names if abs(len(name) - len(wanted)) <= MOST and len(letters ^ set(name)) <= MOST]
+    error.suggestions = tuple(difflib.get_close_matches(wanted, close, n=5, cutoff=0.7))
+    if error.suggestions:
+        error.hint = f"did you mean {', '.join(error.suggestions)}?"
+
 
 def check_function(name: str) -> TargetNotFoundError | None:
     """Return the error for a function that the kernel does not have, with near matches; None if it has it."""
