@@ -87,16 +87,15 @@ pub(crate) fn find_compiler(py: Python<'_>) -> PyResult<Option<Bound<'_, PyDict>
     Ok(Some(facts))
 }
 
-/// Find the executable of the `ziglang` package, without importing it.
+/// Find the executable of the `ziglang` package, where imports would look for it.
+///
+/// By hand, as every start of a program asks: the interpreter's own search takes as long as everything else of one that
+/// was compiled before.
 fn zig() -> Option<PathBuf> {
     Python::attach(|py| -> PyResult<Option<PathBuf>> {
-        let found = py.import("importlib.util")?.call_method1("find_spec", ("ziglang",))?;
-        if found.is_none() {
-            return Ok(None);
-        }
-        let folders = found.getattr("submodule_search_locations")?;
-        let folders: Vec<PathBuf> = folders.try_iter()?.map(|folder| folder?.extract()).collect::<PyResult<_>>()?;
-        Ok(folders.into_iter().map(|folder| folder.join("zig")).find(|path| path.is_file()))
+        let folders: Vec<PathBuf> = py.import("sys")?.getattr("path")?.extract()?;
+        let executables = folders.iter().map(|folder| folder.join("ziglang").join("zig"));
+        Ok(executables.into_iter().find(|path| path.is_absolute() && path.is_file()))
     })
     .ok()
     .flatten()
