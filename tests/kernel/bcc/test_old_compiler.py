@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from rtrace import ObjectSpec
 from rtrace._rtrace import compile_c
 from tests.kernel.bcc.test_dialect import CORPUS, TARGETED
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.mark.parametrize("path", CORPUS, ids=lambda path: path.stem)
