@@ -63,7 +63,13 @@ def test_importing_rtrace_stays_cheap(module: str) -> None:
     assert shown.stdout.strip() == "False"
 
 
-@pytest.mark.parametrize("module", ["typing", "dataclasses", "pathlib", "logging", "inspect", "numpy", "argparse"])
+@pytest.mark.parametrize(
+    "module",
+    [
+        "argparse", "collections", "contextlib", "ctypes", "dataclasses", "difflib", "enum", "functools", "inspect",
+        "logging", "numpy", "pathlib", "re", "typing",
+    ],
+)  # fmt: skip
 def test_importing_bcc_stays_cheap(module: str) -> None:
     """Scripts for bcc are measured against bcc."""
     code = f"import sys; sys.path[:0] = ['python']; from rtrace import BPF; print({module!r} in sys.modules)"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-
 from rtrace.bcc.function import Function
 from rtrace.bcc.names import raw, text
 from rtrace.errors import AttachError
@@ -51,8 +49,10 @@ class NetworkAttachments:
             raise AttachError(message, kind="xdp", target=text(dev), hint=f"ip link set dev {text(dev)} xdp off")
         loaded, program = owner
         # Its object may have been closed before.
-        with contextlib.suppress(AttachError):
+        try:  # noqa: SIM105  # contextlib takes longer than to attach
             loaded.links.remove("xdp", raw(dev), program)
+        except AttachError:
+            pass
 
     @staticmethod
     def attach_raw_socket(fn: Function, dev: Name) -> None:

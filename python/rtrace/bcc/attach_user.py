@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 
 from rtrace import _rtrace
 from rtrace.bcc import discovery
@@ -153,6 +152,8 @@ def functions(path: str, pattern: Name, *, as_linked: bool = False) -> list[tupl
 
     With `as_linked`, the addresses that the file's own symbols have.
     """
+    import re  # noqa: PLC0415  # takes longer than to attach
+
     matches = re.compile(text(pattern)).match
     return [(name, place) for name, place in _rtrace.elf_functions(path, as_linked=as_linked) if matches(name)]
 
@@ -199,5 +200,6 @@ def resolve_offset(path: str, sym: Name, addr: int | None, sym_off: int) -> int:
 
 def uprobe_place(prefix: str, path: str, offset: int, pid: int) -> bytes:
     """Return bcc's name for a probe: the path with underscores, the place, and the process."""
-    name = f"{prefix}_{re.sub('[^a-zA-Z0-9_]', '_', path)}_0x{offset:x}"
+    letters = "".join(letter if letter.isascii() and letter.isalnum() else "_" for letter in path)
+    name = f"{prefix}_{letters}_0x{offset:x}"
     return (name if pid <= 0 else f"{name}_{pid}").encode()

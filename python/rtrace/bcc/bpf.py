@@ -22,7 +22,6 @@ from rtrace.bcc.names import raw
 from rtrace.bcc.names import text as as_text
 from rtrace.bcc.source import compile_source, find_file, read_source
 from rtrace.bcc.symbol_methods import SymbolMethods
-from rtrace.bcc.tables import make
 from rtrace.bcc.trace_pipe import TraceMethods
 from rtrace.errors import MapKeyError, NotSupportedError
 
@@ -162,8 +161,7 @@ class BPF(  # one class with everything on it, as its users know it
             self.counts_powers = "bpf_log2" in source
             self._spec = compile_source(name, source, cflags, debug)
         self.funcs = {}
-        with show.loading(debug):
-            self.loaded = Loaded(self._spec.load({}))
+        self.loaded = Loaded(show.load(debug, self._spec))
         # Also runs at Python's end. It knows the loaded object alone, so that this one can go before.
         self._finalizer = weakref.finalize(self, self.loaded.close)
         try:
@@ -253,6 +251,8 @@ class BPF(  # one class with everything on it, as its users know it
         reducer
             Makes one leaf of two, for maps with a leaf for every CPU.
         """
+        from rtrace.bcc.tables import make  # noqa: PLC0415  # ctypes takes longer than to compile and to attach
+
         called = as_text(name)
         if called not in self._spec.maps:
             known = ", ".join(self._spec.maps) or "none"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from rtrace.bcc.once import once
 
 
 def read_list(path: str) -> list[int]:
@@ -22,7 +22,7 @@ def possible() -> list[int]:
     return read_list("/sys/devices/system/cpu/possible")
 
 
-@cache
+@once
 def possible_cpus() -> int:
     """Return how many CPUs may ever run, which never changes."""
     return len(possible())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
 
 from rtrace import _rtrace
@@ -12,7 +11,7 @@ from rtrace.errors import VerifierError
 
 TYPE_CHECKING = False  # saves the import of typing
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
 # Programs are verified once more to see what these flags ask for.
 _PROGRAMS = enums.DEBUG_BPF | enums.DEBUG_SOURCE | enums.DEBUG_BPF_REGISTER_STATE
@@ -29,12 +28,10 @@ def show_source(
             _say(_rtrace.show_c(source, stage, name=name, include_dirs=include_dirs, cflags=cflags))
 
 
-@contextlib.contextmanager
-def loading(flags: int) -> Iterator[None]:
-    """Show what the loader says of the object's types and maps (``DEBUG_BTF``)."""
+def load(flags: int, spec: _rtrace.ObjectSpec) -> _rtrace.Object:
+    """Load an object without its programs; show what the loader says of its types and maps (``DEBUG_BTF``)."""
     if not flags & enums.DEBUG_BTF:
-        yield
-        return
+        return spec.load({})
     import logging  # noqa: PLC0415  # whoever does not ask for it does not wait for it
 
     logger = logging.getLogger("rtrace.object")
@@ -43,7 +40,7 @@ def loading(flags: int) -> Iterator[None]:
     logger.addHandler(handler)
     logger.setLevel(logging.DEBUG)
     try:
-        yield
+        return spec.load({})
     finally:
         logger.setLevel(level)
         logger.removeHandler(handler)

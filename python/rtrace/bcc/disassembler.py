@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import struct
 
 TYPE_CHECKING = False  # saves the import of typing
@@ -134,13 +133,14 @@ def layout_text(types: dict[str, Any], *, sizes: bool) -> str:
 
 
 def _declaration(kind: dict[str, Any], name: str, offset: int | None, indent: str, *, sizes: bool) -> list[str]:
-    dimensions = ""
+    dimensions, elements = "", 1
     while kind["kind"] == "array":
         dimensions += f"[{kind['count']}]"
+        elements *= int(kind["count"])
         kind = kind["element"]
     called = f" {name}{dimensions}" if name or dimensions else ""
     at = "" if offset is None else f" at {offset}"
-    note = f"  // {_bytes_of(kind, dimensions)} bytes{at}" if sizes else ""
+    note = f"  // {int(kind['size']) * elements} bytes{at}" if sizes else ""
     if "members" not in kind:
         return [f"{indent}{kind.get('name') or kind['kind']}{called};{note}"]
     head = f"{kind['kind']} {kind['name'] or ''}".rstrip()
@@ -150,10 +150,3 @@ def _declaration(kind: dict[str, Any], name: str, offset: int | None, indent: st
         place = member["offset"] // 8
         lines += _declaration(member["type"], f"{member['name'] or ''}{bits}", place, indent + "    ", sizes=sizes)
     return [*lines, f"{indent}}}{called};{note}"]
-
-
-def _bytes_of(kind: dict[str, Any], dimensions: str) -> int:
-    size = int(kind["size"])
-    for count in re.findall(r"\d+", dimensions):
-        size *= int(count)
-    return size

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import re
-from functools import cache
 
 from rtrace import _rtrace
 from rtrace.bcc.names import raw, text
+from rtrace.bcc.once import once
 from rtrace.errors import BtfError, RtraceError
 
 TYPE_CHECKING = False  # saves the import of typing
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
     from rtrace.bcc.names import Name
 
 # Text the compiler put aside, and stubs, that no probe can be attached to or that are no functions of their own.
-_NOT_FUNCTIONS = re.compile(rb".*\.cold(\.\d+)?$|_kbl_addr_|__perf|perf_|__SCT__")
+_NOT_FUNCTIONS = rb".*\.cold(\.\d+)?$|_kbl_addr_|__perf|perf_|__SCT__"
 # Before the name of a system call in the name of the function that serves it (CONFIG_ARCH_HAS_SYSCALL_WRAPPER).
 _SYSCALL_PREFIXES = {
     "x86_64": b"__x64_sys_",
@@ -26,8 +25,7 @@ _SYSCALL_PREFIXES = {
     "riscv64": b"__riscv_sys_",
     "loongarch64": b"__loongarch_sys_",
 }
-_ANY_PREFIX = re.compile(rb"(__x64_sys_|__x32_compat_sys_|__ia32_compat_sys_|__arm64_sys_|__s390x_sys_|"
-                         rb"__s390_sys_|__riscv_sys_|sys_)")  # fmt: skip
+_ANY_PREFIX = (*_SYSCALL_PREFIXES.values(), b"__x32_compat_sys_", b"__ia32_compat_sys_", b"__s390_sys_", b"sys_")
 
 
 def tracefs() -> str:
@@ -40,13 +38,15 @@ def get_kprobe_functions(event_re: Name) -> set[bytes]:
 
     Left out are those that the kernel refuses: marked ``notrace`` or on its blacklist.
     """
+    import re  # noqa: PLC0415  # takes longer than to attach
+
     matches = re.compile(raw(event_re)).match
     # Modules stand in brackets among the words of ftrace's list.
     found = {name for name in traceable_functions() if matches(name) and not name.startswith(b"[")}
-    return {name for name in found if not _NOT_FUNCTIONS.match(name)} - _blacklist() if found else found
+    return {name for name in found if not re.match(_NOT_FUNCTIONS, name)} - _blacklist() if found else found
 
 
-@cache
+@once
 def traceable_functions() -> frozenset[bytes]:
     """Return the functions that can be traced, and their modules; or all functions where the kernel lists no others.
 
@@ -59,7 +59,7 @@ def traceable_functions() -> frozenset[bytes]:
         return frozenset(raw(name) for name, _ in _rtrace.kernel_functions())
 
 
-@cache
+@once
 def _blacklist() -> frozenset[bytes]:
     """Return the functions that kprobes refuse, where debugfs tells."""
     try:
@@ -71,6 +71,8 @@ def _blacklist() -> frozenset[bytes]:
 
 def get_tracepoints(tp_re: Name) -> list[bytes]:
     """Return the tracepoints, as ``category:name``, that match from their first character."""
+    import re  # noqa: PLC0415  # as above
+
     matches = re.compile(text(tp_re)).match
     events = os.path.join(tracefs(), "events")
     found = []
@@ -98,8 +100,10 @@ def get_syscall_fnname(name: Name) -> bytes:
 
 def fix_syscall_fnname(name: Name) -> bytes:
     """Return a function's name with this machine's prefix of system calls in place of another's."""
-    other = _ANY_PREFIX.match(raw(name))
-    return get_syscall_fnname(raw(name)[other.end() :]) if other else raw(name)
+    for prefix in _ANY_PREFIX:
+        if raw(name).startswith(prefix):
+            return get_syscall_fnname(raw(name).removeprefix(prefix))
+    return raw(name)
 
 
 def kernel_struct_has_field(struct_name: Name, field_name: Name) -> int:
@@ -120,7 +124,7 @@ def _answer(ask: Callable[[str, str], bool | None], name: Name, part: Name) -> i
     return -1 if answer is None else int(answer)
 
 
-@cache
+@once
 def support_kfunc() -> bool:
     """Whether programs can be attached by fentry; tried out, as kernels may have it and guards refuse it."""
     try:
@@ -135,13 +139,13 @@ def support_raw_tracepoint() -> bool:
     return True
 
 
-@cache
+@once
 def support_raw_tracepoint_in_module() -> bool:
     """Whether raw tracepoints of modules can be attached to."""
     return os.path.isdir("/sys/kernel/btf") or _has_symbol("bpf_trace_modules")
 
 
-@cache
+@once
 def support_lsm() -> bool:
     """Whether programs can be hooks of the security modules, and are switched on."""
     try:
@@ -151,7 +155,7 @@ def support_lsm() -> bool:
         return False
 
 
-@cache
+@once
 def support_fmod_ret() -> bool:
     """Whether programs can keep functions from running."""
     return support_kfunc() and _has_symbol("bpf_fentry_test1")

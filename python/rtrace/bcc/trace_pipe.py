@@ -9,7 +9,6 @@ but a first look.
 from __future__ import annotations
 
 import os
-import re
 import sys
 import time
 import warnings
@@ -25,12 +24,6 @@ if TYPE_CHECKING:
 
     Fields = tuple[bytes | None, int | None, int | None, bytes | None, float | None, bytes | None]
 
-# `   task-pid  (tgid) [cpu] flags time: event: message`; the task's name may have any characters in it.
-_LINE = re.compile(
-    rb" *(?P<task>.+)-(?P<pid>\d+) +(?:\([ \d-]+\) +)?\[(?P<cpu>\d+)\] +(?P<flags>\S+) +(?P<time>\d+\.\d+): "
-    rb"(?:bpf_trace_printk|0x[0-9a-f]+): (?P<message>.*)"
-)
-_LOST = re.compile(rb"CPU:\d+ \[LOST (\d+) EVENTS\]")
 _NOTHING: Fields = (None, None, None, None, None, None)
 # Where tracing is switched off a read returns at once, with nothing.
 _PAUSE = 0.1
@@ -67,13 +60,13 @@ class TracePipe:
 
     def fields(self, *, nonblocking: bool) -> Fields:
         """Return the parts of the next line that a program has printed."""
+        from rtrace.bcc import trace_line  # noqa: PLC0415  # patterns take longer to compile than to attach
+
         while (line := self.readline(nonblocking=nonblocking)) is not None:
-            fields = parse(line)
+            fields = trace_line.parse(line)
             if fields is not None:
                 return fields
-            lost = _LOST.match(line)
-            if lost is not None:
-                self._lost += int(lost[1])
+            self._lost += trace_line.lost(line)
         return _NOTHING
 
     def close(self) -> None:
@@ -85,21 +78,6 @@ class TracePipe:
         if self._lost:
             message = f"{self._lost} lines of the trace pipe were lost: programs print faster than they are read"
             warnings.warn(message, LostEventsWarning, stacklevel=3)
-
-
-def parse(line: bytes) -> Fields | None:
-    """Return the parts of a line that a program has printed, None for any other line.
-
-    Examples
-    --------
-    >>> parse(b"           <...>-4321    [001] d..31 12.345678: bpf_trace_printk: 8192")
-    (b'<...>', 4321, 1, b'd..31', 12.345678, b'8192')
-    """
-    fields = _LINE.match(line)
-    if fields is None:
-        return None
-    task, pid, cpu, flags, seconds, message = fields.groups()
-    return task, int(pid), int(cpu), flags, float(seconds), message
 
 
 class TraceMethods:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-
 from rtrace import _rtrace
 from rtrace.errors import TargetNotFoundError
 
@@ -17,6 +15,8 @@ MOST = 2
 
 def add_to(error: TargetNotFoundError, names: Iterable[str]) -> None:
     """Let an error say which of the names the user may have meant."""
+    import difflib  # noqa: PLC0415  # needed only when something went wrong
+
     # Comparing takes long: only with what has nearly the same letters.
     wanted, letters = error.target or "", set(error.target or "")
     close = [name for name in names if abs(len(name) - len(wanted)) <= MOST and len(letters ^ set(name)) <= MOST]
@@ -27,6 +27,8 @@ def add_to(error: TargetNotFoundError, names: Iterable[str]) -> None:
 
 def check_function(name: str) -> TargetNotFoundError | None:
     """Return the error for a function that the kernel does not have, with near matches; None if it has it."""
+    import difflib  # noqa: PLC0415  # as above
+
     names = {function for function, _ in _rtrace.kernel_functions()}
     # Without any name the kernel hides them, and says nothing about this one.
     if not names or name in names:

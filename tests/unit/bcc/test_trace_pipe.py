@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from rtrace.bcc import trace_pipe
+from rtrace.bcc import trace_line, trace_pipe
 from rtrace.errors import LostEventsWarning
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ FIELDS = (b"dd", 14228, 2, b"d...", 22592556.392825, b"8192")
     ],
 )
 def test_a_line_in_parts(line: bytes, fields: object) -> None:
-    assert trace_pipe.parse(line) == fields
+    assert trace_line.parse(line) == fields
 
 
 @pytest.fixture
