@@ -20,6 +20,7 @@ pub(crate) struct Tables {
     /// What has been made so far, by name.
     #[pyo3(get)]
     known: Py<PyDict>,
+    /// The same, by name as bytes.
     #[pyo3(get)]
     known_raw: Py<PyDict>,
 }
