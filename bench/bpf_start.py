@@ -25,13 +25,14 @@ PROGRAMS = {
     "sock": "net/sock.h",
     "vfsreadlat": "vfsreadlat.c",
 }
-WAYS = ("rtrace cold", "rtrace cached", "bcc")
-ELSEWHERE = ("rtrace cold (bcc's Python)", "rtrace cached (bcc's Python)")
+# Under bcc's interpreter, but for those that say another.
+WAYS = ("rtrace cold", "rtrace cold with Debian's clang", "rtrace cached", "bcc")
+ELSEWHERE = ("rtrace cold (rtrace's Python)", "rtrace cached (rtrace's Python)")
 
 
 def native() -> Table:
     """Start on this machine, where vfsreadlat.c is attached to tracepoints."""
-    return run(headers.fetch(NATIVE_HEADERS), "tracepoint", (*ELSEWHERE, *WAYS), NATIVE_ROUNDS)
+    return run(headers.fetch(NATIVE_HEADERS), "tracepoint", (*WAYS, *ELSEWHERE), NATIVE_ROUNDS)
 
 
 def guest(tree: Path) -> Table:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import json
 import os
 import shutil
@@ -11,7 +12,7 @@ from pathlib import Path
 from tests.vm.guest import Settings, run_guest
 from tests.vm.kernels import load_specs
 
-from bench import bpf_start, headers, per_event, startup
+from bench import bpf_start, headers, peers, per_event, startup
 from bench.measure import BenchError
 from bench.result import Result
 
@@ -25,6 +26,8 @@ def run(bench: str, key: str, command: str) -> Result:
     """Boot a kernel, run a bench in it and bring the result out."""
     tree = headers.fetch(key)
     (spec,) = load_specs([key])
+    # As pip does when it installs a package; the guest cannot write here.
+    compileall.compile_dir(peers.PACKAGES, quiet=1)
     inside = [sys.executable, "-m", "bench.guest", bench, str(tree)]
     outcome = run_guest(spec.fetch(), inside, SETTINGS)
     if outcome.status != 0 or outcome.kept is None:

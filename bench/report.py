@@ -46,9 +46,11 @@ COLUMNS = {
 NOTES = {
     "startup": "Median (minimum; quartiles). The last columns are ratios of medians: peer over the one named.",
     "bpf": """\
-Median (minimum; quartiles). The same script with `from rtrace import BPF` and with `from bcc import BPF`. *Cold*: with
-an empty cache, so clang runs, as a child process; *cached*: compiled by an earlier process. bcc compiles every time,
-inside the process, and needs the kernel's headers (here, where there are none, those of another kernel).""",
+Median (minimum; quartiles). The same script with `from rtrace import BPF` and with `from bcc import BPF`, under the
+Python that bcc is made for, and under that of rtrace's developers (built without optimization) where it says so.
+*Cold*: with an empty cache, so a compiler runs, as a child process: that of the wheel of `rtrace[clang]`, or Debian's;
+*cached*: compiled by an earlier process. bcc compiles every time, inside the process, and needs the kernel's headers
+(here, where there are none, those of another kernel).""",
     "per_event": """\
 Median (minimum; quartiles). *Programs of a pair*: the kernel's own run_time_ns / run_cnt (BPF statistics), entry plus
 return, with only reads under way; it contains the cost of looking at the clock twice per program, which the row `none`

@@ -6,6 +6,8 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import ziglang
+
 import rtrace as rtrace_package
 from bench.measure import PROGRAMS
 
@@ -17,6 +19,8 @@ RTRACE = str(Path(sys.prefix) / "bin" / "rtrace")
 # Where another interpreter finds bcc, which is all Python, and rtrace, whose module is made for all from 3.11 on.
 BCC_PACKAGES = "/usr/lib/python3/dist-packages"
 PACKAGES = str(Path(rtrace_package.__file__).parents[1])
+# The compiler of the wheel, which bcc's interpreter does not find by itself.
+ZIG = str(Path(ziglang.__file__).parent / "zig")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +79,14 @@ def bcc(mechanism: str, headers: Path) -> Peer:
 
 
 def bpf_start(way: str, program: str, words: str, mechanism: str, headers: Path) -> Peer:
-    """Give the script that makes a BPF object: with bcc, or with rtrace under its own interpreter or under bcc's."""
+    """Give the script that makes a BPF object: with bcc, or with rtrace under bcc's interpreter or under its own."""
     tool = way.partition(" ")[0]
-    ours = tool == "rtrace" and "(bcc's Python)" not in way
-    command = [PYTHON if ours else SYSTEM_PYTHON, str(FOLDER / "bpf_start.py"), tool, program, mechanism]
-    needed = {"BCC_KERNEL_SOURCE": str(headers)} if tool == "bcc" else {}
-    if tool == "rtrace" and not ours:
-        needed["PYTHONPATH"] = PACKAGES
+    python = PYTHON if "(rtrace's Python)" in way else SYSTEM_PYTHON
+    command = [python, str(FOLDER / "bpf_start.py"), tool, program, mechanism]
+    if tool == "bcc":
+        needed = {"BCC_KERNEL_SOURCE": str(headers)}
+    else:
+        needed = {"PYTHONPATH": PACKAGES, "RTRACE_CLANG": "clang" if "Debian's clang" in way else ZIG}
     programs = 2 if program == "vfsreadlat" else 1
     return Peer(f"{way}, {words}", command, programs=programs, environment=needed, needs_tracefs=tool == "bcc")
 
