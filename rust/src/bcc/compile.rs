@@ -15,7 +15,7 @@ use super::{
     diagnostics::{self, Diagnostic, Named},
     kernel_config,
     kernel_identity::Kernel,
-    kernel_types,
+    kernel_types, lexer,
     prelude::{self, Names},
     scan::{Scan, Tracepoint},
     source::{Folders, Program, Unit},
@@ -174,10 +174,18 @@ fn build(
     flags.push(MACHINE.to_owned());
     flags.extend(request.cflags.iter().cloned());
     flags.extend(more_flags.iter().map(|flag| (*flag).to_owned()));
-    // Compilers take as long to start as the kernel's types to read: both at once.
-    let started = compiler.start(folder.path(), OUTPUT, &flags);
-    let (front, hint) = front(program, kernel, cpus)?;
-    let input = input(program, front);
+    let compile = |prelude| -> Result<_, Error> {
+        // Compilers take as long to start as the kernel's types to read: both at once.
+        let started = compiler.start(folder.path(), OUTPUT, &flags);
+        let (front, hint) = front(program, kernel, cpus, &request.cflags, prelude)?;
+        Ok((started.and_then(|started| started.finish(&input(program, front))), hint))
+    };
+    let (mut result, mut hint) = compile(Prelude::Needed)?;
+    if let Err(Failure::Refused(_)) = result {
+        // What is left out may be missing after all, or be what the compiler would say was meant.
+        debug!(target: TARGET, "`{}` does not compile: once more with the whole prelude", request.name);
+        (result, hint) = compile(Prelude::Whole)?;
+    }
     let failed = |diagnostics, log, hint| refused(request, diagnostics, log, hint);
     let said = |message: String| {
         let (file, severity) = (request.name.to_owned(), "error".into());
@@ -197,7 +205,7 @@ fn build(
             .collect();
         diagnostics::parse(log, &named)
     };
-    match started.and_then(|started| started.finish(&input)) {
+    match result {
         Ok(log) => {
             for warning in names(&log).iter().filter(|found| found.severity == "warning") {
                 info!(target: TARGET, "{}:{}:{}: {}", warning.file, warning.line, warning.column, warning.message);
@@ -237,8 +245,21 @@ fn refused(request: &Request<'_>, diagnostics: Vec<Diagnostic>, log: String, hin
     Error::Compile { name: request.name.to_owned(), diagnostics, excerpt, log, hint }
 }
 
+/// How much of the prelude a program gets.
+#[derive(Clone, Copy, PartialEq)]
+enum Prelude {
+    Needed,
+    Whole,
+}
+
 /// What stands in front of the program, and what may be said if it does not compile.
-fn front(program: &Program, kernel: &Kernel, cpus: usize) -> Result<(String, Option<String>), Error> {
+fn front(
+    program: &Program,
+    kernel: &Kernel,
+    cpus: usize,
+    cflags: &[String],
+    prelude: Prelude,
+) -> Result<(String, Option<String>), Error> {
     let mut scan = Scan::default();
     for unit in &program.units {
         scan.add(&unit.source, &unit.tokens);
@@ -271,16 +292,35 @@ fn front(program: &Program, kernel: &Kernel, cpus: usize) -> Result<(String, Opt
     for method in &program.optional_methods {
         let _ = writeln!(text, "#define __rtrace_uses_{method}");
     }
-    for header in &prelude::HEADERS {
-        section(&mut text, header.name, header.text);
+    let packets = program.packet_headers.declarations();
+    let own = program.units.iter().map(|unit| unit.rewritten.as_str());
+    let mentioned = mentioned(own.chain([structs.as_str(), packets.as_str()]).chain(cflags.iter().map(String::as_str)));
+    let headers = mentioned.filter(|_| prelude == Prelude::Needed).map(|mentioned| names.needed(mentioned.into_iter()));
+    for (index, header) in prelude::HEADERS.iter().enumerate() {
+        section(&mut text, header.name, headers.as_ref().map_or(header.text, |needed| &needed[index]));
     }
     if !program.bcc_headers.is_empty() {
         section(&mut text, prelude::PROTO.name, prelude::PROTO.text);
     }
-    section(&mut text, "rtrace/headers.h", &program.packet_headers.declarations());
+    section(&mut text, "rtrace/headers.h", &packets);
     let identity = kernel.identity();
     let _ = writeln!(text, "const char __rtrace_dialect[] SEC(\".rtrace.dialect\") = \"{identity}\";");
     Ok((text, hint))
+}
+
+/// Return the identifiers in some texts in C; `None` if they paste tokens, which may become any.
+fn mentioned<'a>(texts: impl Iterator<Item = &'a str>) -> Option<HashSet<&'a str>> {
+    let mut mentioned = HashSet::new();
+    for text in texts {
+        let tokens = lexer::tokens(text).ok()?;
+        let pastes = |pair: &[lexer::Token]| pair[0].is(b'#') && pair[1].is(b'#') && pair[0].end == pair[1].start;
+        if tokens.windows(2).any(pastes) {
+            return None;
+        }
+        let identifiers = tokens.iter().filter(|token| token.kind == lexer::Kind::Identifier);
+        mentioned.extend(identifiers.map(|token| token.text(text)));
+    }
+    Some(mentioned)
 }
 
 fn section(text: &mut String, name: &str, body: &str) {
@@ -316,7 +356,7 @@ fn input(program: &Program, front: String) -> String {
     if let Some(unit) = program.units.first() {
         section(&mut text, &unit.compiled_as, &unit.rewritten);
     }
-    section(&mut text, diagnostics::END, include_str!("prelude/end.h"));
+    section(&mut text, diagnostics::END, prelude::END);
     text
 }
 

@@ -11,7 +11,7 @@ use super::{
     compile::{self, Request},
     compiler::{Absent, Compiler, Kind},
 };
-use crate::error::Error;
+use crate::{error::Error, logging};
 
 /// Compile C in bcc's dialect; return the bytes of the object.
 ///
@@ -29,6 +29,7 @@ pub(crate) fn compile_c<'py>(
     cflags: Vec<String>,
     cache: bool,
 ) -> PyResult<Bound<'py, PyBytes>> {
+    logging::listen(py)?;
     let version = version(py)?;
     let source = &bytes_of(source)?;
     let request = Request { source, name, include_dirs, cflags, cache, version };

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import platform
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,8 +17,8 @@ CORPUS = Path("tests/data/bcc/dialect")
 TUTORIAL = Path("tests/data/bcc")
 
 
-def parse(source: str, **options: list[str]) -> ObjectSpec:
-    return ObjectSpec.parse(compile_c(source, **options), "test")  # type: ignore[arg-type]
+def parse(source: str, **options: Any) -> ObjectSpec:
+    return ObjectSpec.parse(compile_c(source, **options), "test")
 
 
 def test_there_is_a_compiler() -> None:
@@ -37,6 +39,30 @@ def test_every_program_of_the_corpus_compiles(path: Path, compiler: str, monkeyp
     assert sections(data)[".text"] == b""
     assert not [name for name in spec.maps if name.startswith(".")]
     assert spec.globals == []
+
+
+@pytest.mark.parametrize("path", sorted(CORPUS.glob("*.c")), ids=lambda path: path.stem)
+def test_what_is_left_out_of_the_prelude_changes_nothing(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Whoever pastes tokens, which may become any name, gets all of it."""
+    caplog.set_level(logging.DEBUG)
+    source = path.read_text()
+    needed = compile_c(source, name=str(path), cache=False)
+    assert "once more" not in caplog.text
+    assert sections(needed) == sections(compile_c(f"{source}\n#define paste_ a##b\n", name=str(path), cache=False))
+
+
+def test_what_is_left_out_of_the_prelude_and_missed_comes_after_all(
+    caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    # A file that rtrace does not see.
+    hidden = tmp_path / "clock.h"
+    hidden.write_text("static u64 now(void) { return bpf_ktime_get_ns(); }\n")
+    source = (
+        f'#define HIDDEN "{hidden}"\n#include HIDDEN\nTRACEPOINT_PROBE(sched, sched_switch) {{ return now() & 1; }}'
+    )
+    assert parse(source, cache=False).programs
+    assert "once more" in caplog.text
 
 
 def test_maps_have_the_types_and_sizes_that_they_are_declared_with() -> None:
@@ -148,7 +174,7 @@ def test_a_header_of_ones_own_is_found_beside_the_source_and_rewritten(tmp_path:
         '#include "own.h"\n#include "own.h"\nint f(struct pt_regs *ctx, struct file *file) {'
         " struct key_t k = { flags(file) }; keys.increment(k); return 0; }"
     )
-    assert parse(program.read_text(), name=str(program)).maps == {"keys": 10240}  # type: ignore[arg-type]
+    assert parse(program.read_text(), name=str(program)).maps == {"keys": 10240}
     moved = [str(tmp_path)]
     assert parse(program.read_text(), include_dirs=moved).maps == {"keys": 10240}
     assert parse(program.read_text(), cflags=["-I", str(tmp_path)]).maps == {"keys": 10240}

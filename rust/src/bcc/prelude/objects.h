@@ -126,7 +126,7 @@
 	__rtrace_pick3(__VA_ARGS__, __rtrace_sockhash_3, __rtrace_sockhash_2, __rtrace_sockhash_1)(__VA_ARGS__)
 
 /* Values that hang off sockets, inodes, tasks and cgroups. */
-#define __rtrace_storage(name, what, map_type, V) \
+#define __rtrace_storage(name, what, map_type, V, get_helper, delete_helper) \
 	typedef __typeof__(V) name##__value_t; \
 	struct { \
 		int(*type)[map_type]; \
@@ -137,19 +137,19 @@
 	static __rtrace_method name##__value_t *name##__##what##_storage_get(void *owner, name##__value_t *first, \
 									      u64 flags) \
 	{ \
-		return bpf_##what##_storage_get(&name##__map, owner, first, flags); \
+		return get_helper(&name##__map, owner, first, flags); \
 	} \
 	static __rtrace_method long name##__##what##_storage_delete(void *owner) \
 	{ \
-		return bpf_##what##_storage_delete(&name##__map, owner); \
+		return delete_helper(&name##__map, owner); \
 	} \
 	static const struct { \
 		name##__value_t *(*what##_storage_get)(void *, name##__value_t *, u64); \
 		long (*what##_storage_delete)(void *); \
 	} name __attribute__((unused)) = { name##__##what##_storage_get, name##__##what##_storage_delete };
-#define BPF_SK_STORAGE(name, V) __rtrace_storage(name, sk, 24, V)
-#define BPF_INODE_STORAGE(name, V) __rtrace_storage(name, inode, 28, V)
-#define BPF_TASK_STORAGE(name, V) __rtrace_storage(name, task, 29, V)
+#define BPF_SK_STORAGE(name, V) __rtrace_storage(name, sk, 24, V, bpf_sk_storage_get, bpf_sk_storage_delete)
+#define BPF_INODE_STORAGE(name, V) __rtrace_storage(name, inode, 28, V, bpf_inode_storage_get, bpf_inode_storage_delete)
+#define BPF_TASK_STORAGE(name, V) __rtrace_storage(name, task, 29, V, bpf_task_storage_get, bpf_task_storage_delete)
 
 #define __rtrace_cgroup_storage(name, map_type, V) \
 	typedef __typeof__(V) name##__value_t; \
