@@ -11,7 +11,8 @@ import contextlib
 from rtrace import _rtrace, option_checks, tracefs
 from rtrace.shapes import filters, record_plan, targets
 from rtrace.shapes.latency_options import check_field_bytes
-from rtrace.shapes.recording import Recording, Records
+from rtrace.shapes.recording import Recording
+from rtrace.shapes.records import Records
 from rtrace.shapes.ring_options import MAX_BYTES, RING_BYTES, RingOptions
 from rtrace.shapes.session import Session
 from rtrace.typing_light import overload

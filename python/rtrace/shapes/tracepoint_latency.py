@@ -14,7 +14,8 @@ from rtrace.shapes import block_requests, filters, pair_plan, record_plan
 from rtrace.shapes.counting import check_intervals
 from rtrace.shapes.latency_options import apply_counting, check_entries, check_field_bytes, check_unit
 from rtrace.shapes.pair_counting import TracepointLatency
-from rtrace.shapes.recording import Recording, Records
+from rtrace.shapes.recording import Recording
+from rtrace.shapes.records import Records
 from rtrace.shapes.ring_options import MAX_BYTES, RING_BYTES, SMALLEST, RingOptions
 from rtrace.shapes.session import PairSession
 from rtrace.shapes.targets import Tasks
