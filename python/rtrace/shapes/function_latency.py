@@ -136,7 +136,7 @@ class FunctionLatency(Counting):
     @property
     def below_minimum(self) -> int:
         """Number of calls faster than ``min_latency``, which are not in the histogram."""
-        return self._live().observed()["below_minimum"]
+        return int(self._live().sums("OBSERVED")["below_minimum"])
 
     @property
     def storage(self) -> str:
