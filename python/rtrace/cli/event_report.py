@@ -8,7 +8,7 @@ import numpy as np
 
 from rtrace.display.trace_cells import format_lost
 from rtrace.display.trace_text import format_trace
-from rtrace.display.wording import format_observed, printable
+from rtrace.display.wording import circumstances, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,13 +24,7 @@ def facts(file: str, trace: Trace) -> Iterator[str]:
     """Yield what is known of how a trace was recorded."""
     rate = f", {trace.events_per_second:,.6g} per second" if trace.duration else ""
     yield f"{file}: {printable(trace.target)}, {len(trace):,} event{'s' * (len(trace) != 1)}{rate}"
-    where = " with Linux ".join(filter(None, (trace.host, trace.kernel)))
-    when = f"{trace.started:%Y-%m-%d %H:%M:%S} UTC" if trace.started else ""
-    yield f"measured: {', '.join(filter(None, (where, when, f'{trace.duration:.3g} s')))}"
-    if trace.options:
-        yield f"only: {', '.join(f'{name}={value}' for name, value in trace.options.items())}"
-    if trace.observed:
-        yield format_observed(trace.observed)
+    yield from circumstances(trace)
 
 
 def table(trace: Trace) -> Iterator[str]:

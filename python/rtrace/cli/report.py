@@ -136,16 +136,10 @@ def show(remarks: Iterable[str]) -> None:
 
 def facts(file: str, histogram: Histogram) -> Iterator[str]:
     """Yield what is known of how a histogram was made."""
-    from rtrace.display.wording import format_observed, noun  # noqa: PLC0415  # as above
+    from rtrace.display.wording import circumstances, noun  # noqa: PLC0415  # as above
 
-    counted = f"{histogram.total} {noun(histogram)}s"
+    counted = f"{histogram.total} {noun(histogram)}{'s' * (histogram.total != 1)}"
     yield f"{file}: {histogram.target} by {histogram.mechanism or 'an unknown mechanism'}, {counted}"
     if histogram.boundary:
         yield f"timed: {histogram.boundary}"
-    where = " with Linux ".join(filter(None, (histogram.host, histogram.kernel)))
-    when = f"{histogram.started:%Y-%m-%d %H:%M:%S} UTC" if histogram.started else ""
-    yield f"measured: {', '.join(filter(None, (where, when, f'{histogram.duration:.3g} s')))}"
-    if histogram.options:
-        yield f"only: {', '.join(f'{name}={value}' for name, value in histogram.options.items())}"
-    if histogram.observed:
-        yield format_observed(histogram.observed)
+    yield from circumstances(histogram)

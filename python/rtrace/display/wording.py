@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from rtrace.display.buckets import Buckets
     from rtrace.histogram import Histogram
+    from rtrace.trace import Trace
 
 MARKED_PERCENTILES = (50, 90, 99)
 
@@ -58,6 +59,17 @@ def format_observed(observed: Mapping[str, int]) -> str:
     'observed: 1,000 starts, 2 ends unmatched'
     """
     return f"observed: {', '.join(f'{count} {name}' for name, count in observed_rows(observed).items())}"
+
+
+def circumstances(result: Histogram | Trace) -> Iterator[str]:
+    """Yield lines on where and when something was measured, what of it, and what was observed beside it."""
+    where = " with Linux ".join(filter(None, (result.host, result.kernel)))
+    when = f"{result.started:%Y-%m-%d %H:%M:%S} UTC" if result.started else ""
+    yield f"measured: {', '.join(filter(None, (where, when, f'{result.duration:.3g} s')))}"
+    if result.options:
+        yield f"only: {', '.join(f'{name}={value}' for name, value in result.options.items())}"
+    if result.observed:
+        yield format_observed(result.observed)
 
 
 def noun(hist: Buckets) -> str:
