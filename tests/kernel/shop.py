@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
 from typing import TYPE_CHECKING
 
+from tests.child import Child
 from tests.unit.symbols.programs import NOTE, build
 
 if TYPE_CHECKING:
@@ -44,26 +44,17 @@ int main(void)
 )
 
 
-class Shop:
+class Shop(Child):
     """A running program that calls its functions as often as it is told."""
 
     def __init__(self, path: Path) -> None:
+        super().__init__(path, bufsize=0)
         self.path = path
-        self.process = subprocess.Popen([path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
 
     def call(self, times: int) -> int:
         """Return how many listeners its probes had, twice."""
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.process.stdin.write(bytes([times]))
-        return (self.process.stdout.read(1) or b"")[0]
-
-    def end(self) -> None:
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.process.stdin.close()
-        self.process.stdout.close()
-        assert self.process.wait() == 0
+        self.input.write(bytes([times]))
+        return (self.output.read(1) or b"")[0]
 
 
 def start(folder: Path, kind: str = "-pie") -> Shop:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import re
 import sys
-from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +13,7 @@ import pytest
 from rtrace.display.log2_text import format_linear, format_log2, format_section
 from rtrace.display.wording import format_losses, format_range, format_time, percentile_marks
 from rtrace.histogram import Histogram
+from tests.unit.html_page import Page
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -166,34 +166,6 @@ def test_wording() -> None:
     assert [mark.label for mark in percentile_marks(make({3: 1}), reach=2)] == ["p50 p90 p99"]
 
 
-class Balance(HTMLParser):
-    """Collects text and tags, and checks that every element is closed."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.seen: list[str] = []
-        self.text = ""
-        self.feed(html)
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag: str, attrs: object) -> None:
-        del attrs
-        self.open.append(tag)
-        self.seen.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: object) -> None:
-        del attrs
-        self.seen.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
-
-
 def test_html_escapes_everything() -> None:
     facts = dict.fromkeys(("target", "tool", "mechanism", "boundary", "host", "kernel"), HOSTILE)
     group = make({0: 1}, target=HOSTILE)
@@ -202,14 +174,14 @@ def test_html_escapes_everything() -> None:
     )  # fmt: skip
     html = hist._repr_html_()
     assert HOSTILE not in html
-    page = Balance(html)
-    assert "script" not in page.seen
+    page = Page(html)
+    assert "script" not in page.tags
     assert page.text.count(HOSTILE) >= 10
 
 
 def test_html_shows_the_numbers() -> None:
-    page = Balance(make({0: 50, 2: 45, 5: 5}, losses={"returns_missed": 3})._repr_html_())
-    assert page.seen.count("rect") == 6
+    page = Page(make({0: 50, 2: 45, 5: 5}, losses={"returns_missed": 3})._repr_html_())
+    assert page.tags.count("rect") == 6
     for text in ("vfs_read", "100 calls", "lost: 3 calls (3 returns missed)", "p50", "4 to 8 µs: 45 calls, 45.00%"):
         assert text in page.text
 
@@ -226,7 +198,7 @@ def test_html_is_self_contained_and_themed() -> None:
 )
 def test_html_of_odd_shapes(slots: dict[int, int]) -> None:
     html = make(slots)._repr_html_()
-    assert "lost: 0 calls" in Balance(html).text
+    assert "lost: 0 calls" in Page(html).text
     assert not re.search(r'="[^"]*\b(nan|inf)\b', html)
 
 
@@ -252,7 +224,7 @@ def test_without_html_the_bars_are_shown() -> None:
 
 
 def test_html_limits_groups() -> None:
-    page = Balance(split({pid: {1: 1} for pid in range(100, 125)}, by="pid")._repr_html_())
+    page = Page(split({pid: {1: 1} for pid in range(100, 125)}, by="pid")._repr_html_())
     assert "and 15 more" in page.text
 
 

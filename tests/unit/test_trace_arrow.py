@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from rtrace import trace_arrow
 from rtrace.trace import Trace
+from tests.unit.random_records import records
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,21 +26,9 @@ KINDS = ["u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8", "f4", "f8", "?", "S1", 
 PROVIDERS = ["nanoarrow", "pyarrow"]
 
 
-@st.composite
-def traces(draw: st.DrawFn) -> Trace:
+def traces() -> st.SearchStrategy[Trace]:
     """Make traces of any layout, their bytes at random."""
-    kinds = draw(st.lists(st.sampled_from(KINDS), max_size=5))
-    dtype = np.dtype([("ts_ns", "u8"), *((f"field_{place}", kind) for place, kind in enumerate(kinds))])
-    length = draw(st.integers(0, 9))
-    raw = draw(st.binary(min_size=length * dtype.itemsize, max_size=length * dtype.itemsize))
-    records = np.frombuffer(raw, dtype).copy()
-    for name in dtype.names or ():
-        base = dtype[name].base
-        if base.kind == "b":
-            records[name] = records[name].view(np.uint8) & 1
-        if base.kind == "f":
-            records[name] = np.nan_to_num(records[name])
-    return Trace(records=records, target="a:b")
+    return records(KINDS, most=9).map(lambda made: Trace(records=made, target="a:b"))
 
 
 def sample() -> Trace:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import re
-from html.parser import HTMLParser
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rtrace.trace import FieldFacts, Trace
+from tests.unit.html_page import Page
 
 OFFSET = 1_735_000_000_000_000_000
 DTYPE = np.dtype(
@@ -117,29 +117,6 @@ class TestText:
             block_trace().print(columns=["nope"])
 
 
-class Page(HTMLParser):
-    """The tags and the text of a page."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.tags: list[str] = []
-        self.open: list[str] = []
-        self.text = ""
-        self.feed(html)
-        self.close()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        del attrs
-        self.tags.append(tag)
-        self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
-
-
 class TestHtml:
     """The table in a notebook."""
 
@@ -152,7 +129,6 @@ class TestHtml:
         assert "time 0 is 2024-12-24" in page.text
         assert "CPU 1: 3" in page.text
         assert "unmatched ends" in page.text
-        assert not page.open
         assert re.findall(r'<td class="number">([\d.]+)</td></tr>', html) == ["1.999", "4000.000", "2.000"]
 
     def test_latencies_have_percentiles_and_bars(self) -> None:
@@ -184,7 +160,6 @@ class TestHtml:
         )  # fmt: skip
         page = Page(trace._repr_html_())
         assert "script" not in page.tags
-        assert not page.open
 
 
 class TestPlot:

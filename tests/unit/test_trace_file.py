@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from rtrace.errors import TraceFormatError
 from rtrace.histogram import Histogram
 from rtrace.trace import FieldFacts, Trace
+from tests.unit.random_records import records
 
 FORMS = ["npz", "parquet"]
 SCALARS = [
@@ -44,25 +45,13 @@ SCALARS = [
 @st.composite
 def traces(draw: st.DrawFn) -> Trace:
     """Make traces of any layout, their bytes at random."""
-    kinds = draw(st.lists(st.sampled_from(SCALARS), max_size=5))
-    dtype = np.dtype([("ts_ns", "u8"), *((f"field_{place}", kind) for place, kind in enumerate(kinds))],
-                     align=draw(st.booleans()))  # fmt: skip
-    length = draw(st.integers(0, 4))
-    raw = draw(st.binary(min_size=length * dtype.itemsize, max_size=length * dtype.itemsize))
-    records = np.frombuffer(raw, dtype).copy()
-    for name in dtype.names or ():
-        # A bool is one of two bytes, a float any number.
-        base = dtype[name].base
-        if base.kind == "b":
-            records[name] = records[name].view(np.uint8) & 1
-        if base.kind == "f":
-            records[name] = np.nan_to_num(records[name])
+    made = draw(records(SCALARS, most=4, align=True))
     counts = st.dictionaries(st.text(max_size=5), st.integers(0, 2**60), max_size=2)
     losses = draw(counts)
     tables = st.dictionaries(st.integers(-(2**63), 2**64), st.text(max_size=4), max_size=3)
     facts = st.builds(FieldFacts, unit=st.text(max_size=3), description=st.text(max_size=5), symbols=tables)
     return Trace(
-        records=records,
+        records=made,
         target=draw(st.text(max_size=8)),
         host=draw(st.text(max_size=4)),
         started=draw(st.none() | st.datetimes(timezones=st.just(UTC))),
@@ -72,7 +61,7 @@ def traces(draw: st.DrawFn) -> Trace:
         losses=losses,
         observed=draw(counts),
         options=draw(st.dictionaries(st.text(max_size=4), st.none() | st.integers() | st.lists(st.text(max_size=3)))),
-        fields={name: draw(facts) for name in dtype.names or () if draw(st.booleans())},
+        fields={name: draw(facts) for name in made.dtype.names or () if draw(st.booleans())},
     )
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
 import rtrace
 from rtrace.tracepoint import TracepointList, parse
+from tests.unit.html_page import Page
 
 DATA = Path(__file__).parents[1] / "data/formats"
 HOSTILE = "<script>alert('x')</script>"
@@ -23,29 +23,6 @@ def tracefs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "block/block_rq_issue/format").write_text(text)
     monkeypatch.setattr("rtrace.tracefs.events_folder", lambda: str(tmp_path))
     return tmp_path
-
-
-class Page(HTMLParser):
-    """The tags and the text of a page whose elements are all closed."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.tags: list[str] = []
-        self.open: list[str] = []
-        self.text = ""
-        self.feed(html)
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag + " open" * (("open", None) in attrs))
-        self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
 
 
 @pytest.mark.usefixtures("tracefs")

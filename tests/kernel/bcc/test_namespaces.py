@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from rtrace.bcc import BPF, SymbolCache
+from tests.child import Child
 from tests.unit.symbols.programs import build
 
 if TYPE_CHECKING:
@@ -38,29 +39,18 @@ int main(void)
 """
 
 
-class Till:
+class Till(Child):
     """A process in a mount namespace of its own, whose library we see another file for, or none."""
 
     def __init__(self, command: list[str | Path], library: str) -> None:
+        super().__init__(*command, bufsize=0)
         self.library = library
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
-        assert self.process.stdout is not None
-        self.ring, self.only_inside = map(int, self.process.stdout.readline().split())
-        self.pid = self.process.pid
+        self.ring, self.only_inside = map(int, self.output.readline().split())
 
     def call(self, times: int) -> None:
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
         for _ in range(times):
-            self.process.stdin.write(b"x")
-            assert self.process.stdout.read(1) == b"x"
-
-    def end(self) -> None:
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.process.stdin.close()
-        self.process.stdout.close()
-        assert self.process.wait() == 0
+            self.input.write(b"x")
+            assert self.output.read(1) == b"x"
 
 
 def over_ours(folder: Path) -> Till:

@@ -11,6 +11,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 COMPILER = "gcc"
+# Functions that the world sees, does not see, and knows by a name of C++; and a variable of each kind.
+FUNCTIONS = """
+int variable = 7;
+int zero;
+static int hidden(int x) { return x * 3 + variable; }
+int visible(int x) { return hidden(x) + zero; }
+int area(double x) __asm__("_ZN5shape6circle4areaEd");
+int area(double x) { return (int)x * visible(2); }
+"""
 
 
 def build(path: Path, source: str, *flags: str, compiler: str = COMPILER) -> Path:

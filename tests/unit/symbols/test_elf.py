@@ -11,21 +11,18 @@ import pytest
 
 from rtrace import _rtrace
 from rtrace.errors import SymbolError
-from tests.unit.symbols.programs import build, file_offset, nm
+from tests.unit.symbols.programs import FUNCTIONS, build, file_offset, nm
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-SOURCE = """
-int variable = 7;
-int zero;
-static int hidden(int x) { return x * 3 + variable; }
-int visible(int x) { return hidden(x) + zero; }
-int area(double x) __asm__("_ZN5shape6circle4areaEd");
-int area(double x) { return (int)x * visible(2); }
+SOURCE = (
+    FUNCTIONS
+    + """
 __asm__(".pushsection .text\\n.globl bare\\nbare: nop\\nnop\\nret\\n.popsection");
 """
+)
 MAIN = SOURCE + "int main(void) { return visible(1) + area(2); }\n"
 KINDS = {
     "pie": ("-fPIE", "-pie"),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import os
 import shutil
-import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,20 +13,17 @@ import pytest
 
 from rtrace import _rtrace
 from rtrace.errors import SymbolError
-from tests.unit.symbols.programs import build
+from tests.child import Child
+from tests.unit.symbols.programs import FUNCTIONS, build
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-SOURCE = """
-#include <stdio.h>
-int variable = 7;
-int zero;
-static int hidden(int x) { return x * 3 + variable; }
-int visible(int x) { return hidden(x) + zero; }
-int area(double x) __asm__("_ZN5shape6circle4areaEd");
-int area(double x) { return (int)x * visible(2); }
+SOURCE = (
+    FUNCTIONS
+    + """
 #ifdef PROGRAM
+#include <stdio.h>
 #include <dlfcn.h>
 int main(void)
 {
@@ -46,6 +42,7 @@ int main(void)
 }
 #endif
 """
+)
 KINDS = {
     "pie": ("-fPIE", "-pie"),
     "fixed": ("-fno-pie", "-no-pie"),
@@ -54,36 +51,23 @@ KINDS = {
 }
 
 
-class Program:
+class Program(Child):
     """A running program and the addresses that it told."""
 
     def __init__(self, path: Path) -> None:
+        super().__init__(path, text=True)
         self.path = path
-        self.process = subprocess.Popen([path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         names = ("hidden", "visible", "area", "variable", "zero")
         self.addresses = dict(zip(names, [int(word, 16) for word in self.read().split()], strict=True))
 
-    @property
-    def pid(self) -> int:
-        return self.process.pid
-
     def read(self) -> str:
-        assert self.process.stdout is not None
-        return self.process.stdout.readline()
+        return str(self.output.readline())
 
     def load(self, library: Path) -> int:
         """Have it load a library; returns where its function `visible` is."""
-        assert self.process.stdin is not None
-        self.process.stdin.write(f"{library}\n")
-        self.process.stdin.flush()
+        self.input.write(f"{library}\n")
+        self.input.flush()
         return int(self.read(), 16)
-
-    def end(self) -> None:
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.process.stdin.close()
-        self.process.stdout.close()
-        assert self.process.wait() == 0
 
 
 @pytest.fixture
