@@ -91,11 +91,16 @@ def raw(program: str, tracepoint: str) -> Attach:
     return lambda loaded: [loaded.attach_raw_tracepoint(program, tracepoint)]
 
 
+def load_c(source: str, tmp_path: Path, *, target: str | None = None, mark: bool = True) -> _rtrace.Object:
+    """Compile and load, all programs for the one target, where they have one."""
+    spec = _rtrace.ObjectSpec.parse(compile_c(source, tmp_path, mark=mark), "program.o")
+    return spec.load(dict.fromkeys(spec.programs, target))
+
+
 @contextmanager
 def running(source: str, tmp_path: Path, attach: Attach) -> Iterator[_rtrace.Object]:
     """Compile, load and attach."""
-    spec = _rtrace.ObjectSpec.parse(compile_c(source, tmp_path), "program.o")
-    with spec.load(dict.fromkeys(spec.programs)) as loaded, ExitStack() as links:
+    with load_c(source, tmp_path) as loaded, ExitStack() as links:
         for link in attach(loaded):
             links.enter_context(link)
         yield loaded

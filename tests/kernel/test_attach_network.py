@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import socket
 import subprocess
@@ -34,20 +33,8 @@ SEC("tc/classify") int classify(void *ctx) { return 0; }
 SEC("sk_msg") int message(void *ctx) { return 1; }
 struct { __uint(type, 15); __type(key, u32); __type(value, u32); __uint(max_entries, 2); } sockets SEC(".maps");
 """
-CLONE_NEWNET = 0x40000000
 CGROUP_INET4_CONNECT, SK_MSG_VERDICT = 10, 7
 ALLOW_MULTI = 2
-
-
-@pytest.fixture
-def own_network() -> Iterator[None]:
-    """Put this thread into a network namespace of its own, whose loopback interface is up."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    with open("/proc/thread-self/ns/net") as before:
-        assert libc.unshare(CLONE_NEWNET) == 0, os.strerror(ctypes.get_errno())
-        subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
-        yield
-        assert libc.setns(before.fileno(), CLONE_NEWNET) == 0
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pytest
 
 from rtrace import _rtrace
 from rtrace.errors import VerifierError
-from tests.kernel.kernel_reads import OUTER, Attach, compile_c, getppid, outer, result, text
+from tests.kernel.kernel_reads import OUTER, Attach, getppid, load_c, outer, result, text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,8 +60,7 @@ def test_typed_programs_that_cast(tmp_path: Path) -> None:
         """
     )
     memory = outer()
-    spec = _rtrace.ObjectSpec.parse(compile_c(source, tmp_path), "program.o")
-    with spec.load({"probe": "sys_enter"}) as loaded:
+    with load_c(source, tmp_path, target="sys_enter") as loaded:
         with loaded.attach_trampoline("probe"):
             getppid(ctypes.addressof(memory))
         assert loaded.map("out").lookup(0).tolist() == (-300, os.getpid())
@@ -83,8 +82,7 @@ def test_perf_event_programs(tmp_path: Path) -> None:
         }
     """
     software, page_faults = 1, 2
-    spec = _rtrace.ObjectSpec.parse(compile_c(source, tmp_path), "program.o")
-    with spec.load({"probe": None}) as loaded:
+    with load_c(source, tmp_path) as loaded:
         with (
             mmap.mmap(-1, 3 * mmap.PAGESIZE) as memory,
             loaded.attach_perf_event("probe", software, page_faults, sample_period=1, pid=0),
@@ -139,9 +137,8 @@ def test_other_objects_are_left_alone(tmp_path: Path) -> None:
         HASH(out, u32, u32);
         RAW { OURS; u32 low = *(u32 *)regs->di; bpf_map_update_elem(&out, &zero, &low, 0); return 0; }
     """
-    spec = _rtrace.ObjectSpec.parse(compile_c(source, tmp_path, mark=False), "program.o")
     with pytest.raises(VerifierError):
-        spec.load({"probe": None})
+        load_c(source, tmp_path, mark=False)
 
 
 def test_kprobe_programs(tmp_path: Path) -> None:
@@ -163,8 +160,7 @@ def test_kprobe_programs(tmp_path: Path) -> None:
             return 0;
         }
     """
-    spec = _rtrace.ObjectSpec.parse(compile_c(source, tmp_path), "program.o")
-    with spec.load({"probe": None}) as loaded:
+    with load_c(source, tmp_path) as loaded:
         if not _rtrace.has_kprobes():
             return
         with loaded.attach_kprobe("probe", "vfs_read"):

@@ -14,20 +14,11 @@ import pytest
 import rtrace
 from rtrace import _rtrace, tracefs
 from rtrace.errors import ClosedError, TargetNotFoundError
+from tests.kernel.conftest import collect
 
 # A system call that nothing makes by itself, and cheap.
 HIT = "syscalls:sys_enter_getppid"
 HITS = 10_007
-
-
-def collect(recording: rtrace.Recording, count: int) -> np.ndarray:
-    """Read until so many records have come."""
-    batches = [recording.read(timeout=30)]
-    while sum(map(len, batches)) < count:
-        batch = recording.read(timeout=30)
-        assert len(batch), "no record came"
-        batches.append(batch)
-    return np.concatenate(batches)
 
 
 def hit(times: int) -> None:

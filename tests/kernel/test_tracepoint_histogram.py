@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 import rtrace
-from tests.kernel.conftest import open_for_direct_writes, writes_of_ours
-from tests.kernel.test_tracepoint_latency import BLOCK, END, START, collect
+from tests.kernel.conftest import collect, open_for_direct_writes, writes_of_ours
+from tests.kernel.test_tracepoint_latency import BLOCK, END, START
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import rtrace
-from tests.kernel.conftest import open_for_direct_writes, writes_of_ours
+from tests.kernel.conftest import collect, open_for_direct_writes, writes_of_ours
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,16 +22,6 @@ CALLS = 10_007
 BLOCK = 4096
 WRITES = 211
 THREADS = 4
-
-
-def collect(recording: rtrace.Recording | rtrace.TracepointLatency, count: int) -> np.ndarray:
-    """Read until so many records have come."""
-    batches = [recording.read(timeout=30)]
-    while sum(map(len, batches)) < count:
-        batch = recording.read(timeout=30)
-        assert len(batch), "no record came"
-        batches.append(batch)
-    return np.concatenate(batches)
 
 
 def test_every_pair_is_a_record() -> None:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import itertools
 import os
 import random
 import socket
-import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,7 +17,6 @@ from tests.kernel.program_run import run_program
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-CLONE_NEWNET = 0x40000000
 # Members and their widths in bits, in the order of the network.
 HEADERS = {
     "ethernet_t": "dst:48 src:48 type:16",
@@ -177,17 +174,6 @@ KEEP:
     return -1;
 }
 """
-
-
-@pytest.fixture
-def own_network() -> Iterator[None]:
-    """Put this thread into a network namespace of its own, whose loopback interface is up."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    with open("/proc/thread-self/ns/net") as before:
-        assert libc.unshare(CLONE_NEWNET) == 0, os.strerror(ctypes.get_errno())
-        subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
-        yield
-        assert libc.setns(before.fileno(), CLONE_NEWNET) == 0
 
 
 @pytest.mark.usefixtures("own_network")
