@@ -1,13 +1,12 @@
-"""The trace itself: its facts, selections, sums, names and histograms."""
+"""The trace itself: its facts, selections and names."""
 
 from __future__ import annotations
 
 import copy
 import math
 import pickle
-from collections import Counter
 from dataclasses import FrozenInstanceError, replace
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import numpy as np
@@ -15,52 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rtrace.histogram import SLOTS
 from rtrace.trace import FieldFacts, Trace
-
-STARTED = datetime(2025, 1, 2, 3, 4, 5, tzinfo=UTC)
-OFFSET = 1_735_000_000_000_000_000
-DTYPE = np.dtype(
-    [
-        ("ts_ns", "u8"), ("pid", "u4"), ("tid", "u4"), ("cpu", "u4"), ("comm", "S16"), ("dev", "u4"), ("sector", "u8"),
-        ("bytes", "u4"), ("rwbs", "S8"), ("cmd_flags", "u4"), ("latency_ns", "u8"),
-    ]
-)  # fmt: skip
-FIELDS = {
-    "dev": FieldFacts(format="dev", description="block device"),
-    "bytes": FieldFacts(unit="bytes"),
-    "cmd_flags": FieldFacts(flags={1: "SYNC", 8: "META"}),
-}
-FACTS: dict[str, Any] = {
-    "target": "block:block_rq_issue -> block:block_rq_complete",
-    "tool": "disksnoop",
-    "host": "lab1",
-    "kernel": "6.12.0+",
-    "started": STARTED,
-    "duration": 2.0,
-    "clock_offset_ns": OFFSET,
-}
-ROWS = [
-    (5_000_000_000, 7, 7, 0, b"dd", 0x800000, 2048, 4096, b"WS", 9, 1_999),
-    (5_000_250_000, 9, 10, 1, b"kworker/0:1", 0x800010, 4096, 512, b"R", 0x10, 4_000_000),
-    (5_900_000_001, 7, 7, 1, b"dd", 0x800000, 2056, 4096, b"WS", 0, 2_000),
-]
-
-
-def block_trace(rows: list[tuple[Any, ...]] | None = None, **facts: Any) -> Trace:
-    """Return a trace as disksnoop makes it."""
-    records = np.array(ROWS if rows is None else rows, DTYPE)
-    return Trace(**{**FACTS, "records": records, "fields": FIELDS, **facts})
-
-
-def latency_trace(latencies: list[int], pids: list[int] | None = None, **facts: Any) -> Trace:
-    records = np.zeros(len(latencies), [("ts_ns", "u8"), ("pid", "u4"), ("comm", "S4"), ("latency_ns", "u8")])
-    records["ts_ns"] = np.arange(len(latencies))
-    records["latency_ns"] = latencies
-    if pids is not None:
-        records["pid"] = pids
-        records["comm"] = [f"p{pid}".encode() for pid in pids]
-    return Trace(**{**FACTS, "records": records, **facts})
+from tests.unit.traces import DTYPE, FIELDS, OFFSET, ROWS, STARTED, block_trace
 
 
 class TestFacts:
@@ -206,57 +161,6 @@ class TestSelections:
         assert trace[start::-step].to_dicts() == rows[start::-step]
 
 
-class TestSum:
-    """Putting traces end to end."""
-
-    def test_facts(self) -> None:
-        one = block_trace(losses={"a_x": 1}, lost_per_cpu=[1], observed={"filtered": 2}, options={"pid": 1})
-        other = block_trace(
-            ROWS[:1], losses={"a_x": 2, "b_x": 3}, lost_per_cpu=[0, 4], host="lab0", started=STARTED - timedelta(days=1)
-        )
-        both = one + other
-        assert both.to_dicts() == one.to_dicts() + other.to_dicts()
-        assert both.losses == {"a_x": 3, "b_x": 3}
-        assert both.lost_per_cpu == (1, 4)
-        assert both.observed == {"filtered": 2}
-        assert both.options == {"pid": (None, 1)}
-        assert (both.host, both.kernel, both.tool) == ("lab0 + lab1", "6.12.0+", "disksnoop")
-        assert both.started == STARTED - timedelta(days=1)
-        assert both.duration == 4
-        assert both.fields == one.fields
-        assert sum([one, other]) == both
-
-    def test_wall_clock_stays(self) -> None:
-        one, other = block_trace(), block_trace(clock_offset_ns=OFFSET - 10**12)
-        for both in (one + other, other + one):
-            assert both.clock_offset_ns == OFFSET - 10**12
-            assert sorted(both.times) == sorted([*one.times, *other.times])
-        assert (one + other[:0]).times.tolist() == one.times.tolist()
-        assert (one[:0] + other).times.tolist() == other.times.tolist()
-
-    @pytest.mark.parametrize(
-        ("change", "message"),
-        [
-            ({"target": "a:b"}, "target differs"),
-            ({"fields": {}}, "fields differs"),
-        ],
-    )
-    def test_refused(self, change: dict[str, Any], message: str) -> None:
-        with pytest.raises(ValueError, match=f"add traces of `block.*`: {message}"):
-            block_trace() + block_trace(**change)
-
-    def test_refused_types_and_clocks(self) -> None:
-        with pytest.raises(TypeError):
-            block_trace() + 1  # type: ignore[operator]
-        late = block_trace([((1 << 64) - 1, *ROWS[0][1:])])
-        with pytest.raises(ValueError, match="more than a time stamp holds"):
-            late + block_trace(clock_offset_ns=0)
-        with pytest.raises(ValueError, match="dtype differs"):
-            Trace(records=np.zeros(1, [("ts_ns", "u8"), ("x", "u4")]), target="a:b") + Trace(
-                records=np.zeros(1, [("ts_ns", "u8"), ("x", "i4")]), target="a:b"
-            )
-
-
 class TestNames:
     """Values as people read them."""
 
@@ -332,86 +236,3 @@ class TestNames:
         assert trace.names("s").tolist() == expected
         assert [row["s"] for row in trace.to_dicts()] == expected
         assert [row["s"] for row in trace.to_dicts(decode=False)] == [value.rstrip(b"\0") for value in values]
-
-
-class TestHistogram:
-    """Counting latencies as the kernel does."""
-
-    @given(
-        latencies=st.lists(st.integers(0, 2**64 - 1) | st.integers(0, 64).map(lambda bit: (1 << bit) - 1)),
-        unit=st.sampled_from(["ns", "us", "ms", "s"]),
-        data=st.data(),
-    )
-    def test_against_one_at_a_time(self, latencies: list[int], unit: Any, data: st.DataObject) -> None:
-        pids = data.draw(st.lists(st.integers(0, 5), min_size=len(latencies), max_size=len(latencies)))
-        most = data.draw(st.integers(1, 8))
-        trace = latency_trace(latencies, pids, losses={"events_not_stored": 2})
-        divisor = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9}[unit]
-
-        def expected(values: list[int]) -> list[int]:
-            slots = Counter(max(0, (value // divisor).bit_length() - 1) for value in values)
-            return [slots[slot] for slot in range(SLOTS)]
-
-        hist = trace.histogram(unit=unit)
-        assert hist.counts.tolist() == expected(latencies)
-        assert hist.sum_ns == sum(latencies)
-        assert hist.total == len(latencies)
-        assert hist.lost == 2
-        by_pid = {pid: [value for value, of in zip(latencies, pids, strict=True) if of == pid] for pid in set(pids)}
-        split = trace.histogram(by="pid", unit=unit, max_groups=most)
-        assert split.counts.tolist() == expected(latencies)
-        assert len(split.groups) == (len(by_pid) if len(by_pid) <= most else most + 1)
-        for key, group in split.groups.items():
-            if key != "(others)":
-                assert group.counts.tolist() == expected(by_pid[key])
-                assert group.sum_ns == sum(by_pid[key])
-        assert {key: group.total for key, group in trace.histogram(by="comm").groups.items()} == {
-            f"p{pid}": len(values) for pid, values in by_pid.items()
-        }
-
-    def test_facts(self) -> None:
-        trace = block_trace(
-            options={"pid": 7}, fields={"latency_ns": FieldFacts(unit="ns", description="issue to done")}
-        )
-        hist = trace.histogram()
-        assert hist.target == trace.target
-        assert (hist.tool, hist.mechanism, hist.boundary) == ("disksnoop", "tracepoint", "issue to done")
-        assert (hist.host, hist.kernel, hist.started, hist.duration) == ("lab1", "6.12.0+", STARTED, 2.0)
-        assert hist.options == {"pid": 7}
-        assert hist.counts.nonzero()[0].tolist() == [0, 1, 11]
-
-    def test_groups_by_name(self) -> None:
-        assert set(block_trace().histogram(by="cmd_flags").groups) == {"SYNC|META", "0x10", "0"}
-        assert set(block_trace().histogram(by="rwbs").groups) == {"WS", "R"}
-        assert set(block_trace().histogram(by="dev").groups) == {"8,0", "8,16"}
-        assert block_trace([]).histogram(by="pid").groups == {}
-
-    def test_a_thread_called_as_the_others(self) -> None:
-        comms = [b"(others)"] * 3 + [b"a", b"b", b"c"]
-        records = np.array([(1, comm, 1) for comm in comms], [("ts_ns", "u8"), ("comm", "S16"), ("latency_ns", "u8")])
-        groups = Trace(records=records, target="a:b").histogram(by="comm", max_groups=1).groups
-        assert {key: group.total for key, group in groups.items()} == {"(others)": 6}
-
-    @pytest.mark.parametrize(
-        ("call", "message"),
-        [
-            ({"column": "pid"}, "`pid` is not in ns but in no unit"),
-            ({"column": "bytes"}, "not in ns but in bytes"),
-            ({"column": "comm"}, "not one of integers"),
-            ({"unit": "h"}, "'h' is not one of ns, us, ms, s"),
-            ({"by": "pid", "max_groups": 0}, "less than 1"),
-        ],
-    )
-    def test_refused(self, call: dict[str, Any], message: str) -> None:
-        with pytest.raises(ValueError, match=message):
-            block_trace().histogram(**call)
-
-    def test_refused_columns(self) -> None:
-        with pytest.raises(KeyError, match="no column `nope`"):
-            block_trace().histogram("nope")
-        records = np.array([(1, -5, 0.5)], [("ts_ns", "u8"), ("delta_ns", "i8"), ("ratio", "f8")])
-        trace = Trace(records=records, target="a:b")
-        with pytest.raises(ValueError, match="negative values"):
-            trace.histogram("delta_ns")
-        with pytest.raises(ValueError, match="cannot split by column `ratio`"):
-            trace.histogram("ts_ns", by="ratio")
