@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import subprocess
-
 import rtrace
+from tests.kernel.clang import compile_bpf
 
 # The few declarations that they share; no header of the kernel's or of libbpf's is needed.
 PRELUDE = """
@@ -46,11 +45,4 @@ static long (*bpf_ringbuf_output)(void *ring, void *data, u64 size, u64 flags) =
 
 def compile_c(source: str, name: str = "test") -> rtrace.ObjectSpec:
     """Compile `source`, in which the prelude's declarations are known, and parse the object."""
-    done = subprocess.run(
-        ["clang", "-target", "bpf", "-O2", "-g", "-Wall", "-Werror", "-Wno-unused", "-x", "c", "-c", "-", "-o", "-"],
-        input=(PRELUDE + source).encode(),
-        capture_output=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr.decode()
-    return rtrace.ObjectSpec.parse(done.stdout, name)
+    return rtrace.ObjectSpec.parse(compile_bpf(PRELUDE + source, "-Wno-unused"), name)

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import ctypes
 import os
-import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING
 
 from rtrace import _rtrace
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from tests.kernel.clang import compile_bpf
 
 PRELUDE = """
 typedef unsigned char u8; typedef unsigned short u16; typedef unsigned int u32; typedef unsigned long long u64;
@@ -22,6 +18,7 @@ typedef signed char s8; typedef short s16; typedef int s32; typedef long long s6
 #define __type(name, value) typeof(value) *name
 #define HASH(name, K, V) \\
     struct { __uint(type, 1); __type(key, K); __type(value, V); __uint(max_entries, 1024); } name SEC(".maps")
+const volatile u32 TGID = 0;
 static void *(*bpf_map_lookup_elem)(void *map, const void *key) = (void *) 1;
 static long (*bpf_map_update_elem)(void *map, const void *key, const void *value, u64 flags) = (void *) 2;
 static u64 (*bpf_get_current_pid_tgid)(void) = (void *) 14;
@@ -63,25 +60,14 @@ OURS = """
 LIBC = ctypes.CDLL(None)
 
 
-def compile_c(source: str, tmp_path: Path, *, mark: bool = True) -> bytes:
-    """Compile C as the bcc route does."""
-    text = f"#define TGID {os.getpid()}\n#define GETPPID {GETPPID}\n" + PRELUDE + OURS + (MARK if mark else "") + source
-    path = tmp_path / "program.c"
-    path.write_text(text)
-    compiled = tmp_path / "program.o"
-    command = [
-        "clang",
-        "-target",
-        "bpf",
-        "-O2",
-        "-g",
-        "-Wall",
-        "-Werror",
-        "-Wno-unused-variable",
-        "-Wno-unused-function",
-    ]
-    subprocess.run([*command, "-c", str(path), "-o", str(compiled)], check=True)
-    return compiled.read_bytes()
+def parse_c(source: str, *, mark: bool = True) -> _rtrace.ObjectSpec:
+    """Compile C as the bcc route does, for calls of this process."""
+    text = f"#define GETPPID {GETPPID}\n" + PRELUDE + OURS + (MARK if mark else "") + source
+    spec = _rtrace.ObjectSpec.parse(compile_bpf(text, "-Wno-unused-variable", "-Wno-unused-function"), "program.o")
+    # Globals that no program reads are left out of such objects.
+    if "OURS" in source or "TGID" in source:
+        spec.set_global("TGID", os.getpid())
+    return spec
 
 
 Attach = Callable[[_rtrace.Object], list[_rtrace.Link]]
@@ -91,16 +77,16 @@ def raw(program: str, tracepoint: str) -> Attach:
     return lambda loaded: [loaded.attach_raw_tracepoint(program, tracepoint)]
 
 
-def load_c(source: str, tmp_path: Path, *, target: str | None = None, mark: bool = True) -> _rtrace.Object:
+def load_c(source: str, *, target: str | None = None, mark: bool = True) -> _rtrace.Object:
     """Compile and load, all programs for the one target, where they have one."""
-    spec = _rtrace.ObjectSpec.parse(compile_c(source, tmp_path, mark=mark), "program.o")
+    spec = parse_c(source, mark=mark)
     return spec.load(dict.fromkeys(spec.programs, target))
 
 
 @contextmanager
-def running(source: str, tmp_path: Path, attach: Attach) -> Iterator[_rtrace.Object]:
+def running(source: str, attach: Attach) -> Iterator[_rtrace.Object]:
     """Compile, load and attach."""
-    with load_c(source, tmp_path) as loaded, ExitStack() as links:
+    with load_c(source) as loaded, ExitStack() as links:
         for link in attach(loaded):
             links.enter_context(link)
         yield loaded
@@ -111,9 +97,9 @@ def getppid(*arguments: int) -> None:
     LIBC.syscall(ctypes.c_long(GETPPID or 0), *(ctypes.c_void_p(argument) for argument in arguments))
 
 
-def result(source: str, tmp_path: Path, *arguments: int, attach: Attach | None = None) -> dict[str, object]:
+def result(source: str, *arguments: int, attach: Attach | None = None) -> dict[str, object]:
     """Run a program once; return the fields of what it put into its map `out`."""
-    with running(source, tmp_path, attach or raw("probe", "sys_enter")) as loaded:
+    with running(source, attach or raw("probe", "sys_enter")) as loaded:
         getppid(*arguments)
         keys, values = loaded.map("out").snapshot()
     assert len(keys) == 1

@@ -9,17 +9,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from rtrace import _rtrace
 from rtrace.errors import LoadError
-from tests.kernel.kernel_reads import OUTER, compile_c, getppid, outer, raw, result, running, text
+from tests.kernel.kernel_reads import OUTER, getppid, outer, parse_c, raw, result, running, text
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from rtrace import _rtrace
 
 pytestmark = pytest.mark.skipif(shutil.which("clang") is None, reason="needs clang")
 
 
-def test_chains_of_pointers(tmp_path: Path) -> None:
+def test_chains_of_pointers() -> None:
     source = """
         struct row { u32 tgid, parent, uid, unused; u64 stack; char node[65]; char comm[16]; char cwd[32]; };
         HASH(out, u32, struct row);
@@ -40,7 +39,7 @@ def test_chains_of_pointers(tmp_path: Path) -> None:
             return 0;
         }
     """
-    found = result(source, tmp_path)
+    found = result(source)
     with open("/proc/self/stat") as stat:
         start_stack = int(stat.read().rpartition(")")[2].split()[25])
     with open(f"/proc/{os.getppid()}/comm", "rb") as comm:
@@ -63,7 +62,7 @@ def ancestors() -> int:
         count += 1
 
 
-def test_loops_that_end_early(tmp_path: Path) -> None:
+def test_loops_that_end_early() -> None:
     source = """
         struct row { u32 depth, last; };
         HASH(out, u32, struct row);
@@ -82,10 +81,10 @@ def test_loops_that_end_early(tmp_path: Path) -> None:
             return 0;
         }
     """
-    assert result(source, tmp_path) == {"depth": ancestors(), "last": 1}
+    assert result(source) == {"depth": ancestors(), "last": 1}
 
 
-def test_everything_that_c_reads(tmp_path: Path) -> None:
+def test_everything_that_c_reads() -> None:
     """Bit fields, signs, arrays of structs, copies of structs, `container_of`, and an index of the program's own."""
     source = (
         OUTER
@@ -113,7 +112,7 @@ def test_everything_that_c_reads(tmp_path: Path) -> None:
         """
     )
     memory = outer()
-    found = result(source, tmp_path, ctypes.addressof(memory), 2)
+    found = result(source, ctypes.addressof(memory), 2)
     expected = {"low": 5, "middle": -50, "high": 0x2ABCDE, "small": -2, "number": -600, "ratio": 65535}
     expected |= {"wide": 0xABCDEF0123, "rest": -1234567, "contained": 1, "last": ord("2")}
     copy = found.pop("copy")
@@ -121,7 +120,7 @@ def test_everything_that_c_reads(tmp_path: Path) -> None:
     assert (copy["small"], copy["number"], text(copy["text"])) == (-1, -300, b"element1")  # type: ignore[index]
 
 
-def test_pointers_that_maps_kept(tmp_path: Path) -> None:
+def test_pointers_that_maps_kept() -> None:
     """One program stores pointers, alone and in a struct; another reads through them."""
     source = (
         OUTER
@@ -160,11 +159,11 @@ def test_pointers_that_maps_kept(tmp_path: Path) -> None:
     def attach(loaded: _rtrace.Object) -> list[_rtrace.Link]:
         return [loaded.attach_raw_tracepoint("leave", "sys_exit"), loaded.attach_raw_tracepoint("probe", "sys_enter")]
 
-    found = result(source, tmp_path, ctypes.addressof(memory), attach=attach)
+    found = result(source, ctypes.addressof(memory), attach=attach)
     assert found == {"low": 5, "tgid": os.getpid()}
 
 
-def test_one_of_two_pointers(tmp_path: Path) -> None:
+def test_one_of_two_pointers() -> None:
     """What is a map's value on one way and the kernel's on another is read as either."""
     source = (
         OUTER
@@ -195,14 +194,14 @@ def test_one_of_two_pointers(tmp_path: Path) -> None:
         """
     )
     memory = outer()
-    with running(source, tmp_path, raw("probe", "sys_enter")) as loaded:
+    with running(source, raw("probe", "sys_enter")) as loaded:
         for way in range(3):
             getppid(ctypes.addressof(memory), way)
         found = {way: loaded.map("out").lookup(way).tolist() for way in range(3)}
     assert found == {0: (-300, 5), 1: (11, 4), 2: (11, 3)}
 
 
-def test_an_address_that_cannot_be_read_gives_zero(tmp_path: Path) -> None:
+def test_an_address_that_cannot_be_read_gives_zero() -> None:
     source = (
         OUTER
         + """
@@ -218,10 +217,10 @@ def test_an_address_that_cannot_be_read_gives_zero(tmp_path: Path) -> None:
         """
     )
     for address in (0, 8, 1 << 60, (1 << 64) - 4096):
-        assert result(source, tmp_path, address) == {"wide": 0, "number": 0, "after": 7}
+        assert result(source, address) == {"wide": 0, "number": 0, "after": 7}
 
 
-def test_a_frame_without_room_is_an_error_with_a_way_out(tmp_path: Path) -> None:
+def test_a_frame_without_room_is_an_error_with_a_way_out() -> None:
     source = (
         OUTER
         + """
@@ -236,7 +235,7 @@ def test_a_frame_without_room_is_an_error_with_a_way_out(tmp_path: Path) -> None
         }
         """
     )
-    spec = _rtrace.ObjectSpec.parse(compile_c(source, tmp_path), "program.o")
+    spec = parse_c(source)
     with pytest.raises(
         LoadError, match=r"line \d+: 512 bytes of stack and 8 more for reads of kernel memory"
     ) as caught:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.skipif(shutil.which("clang") is None, reason="needs clang")
 
 
-def test_tracepoint_programs(tmp_path: Path) -> None:
+def test_tracepoint_programs() -> None:
     source = (
         OUTER
         + """
@@ -38,11 +38,11 @@ def test_tracepoint_programs(tmp_path: Path) -> None:
     )
     memory = outer()
     attach: Attach = lambda loaded: [loaded.attach_tracepoint("probe", "raw_syscalls", "sys_enter")]  # noqa: E731
-    found = result(source, tmp_path, ctypes.addressof(memory), attach=attach)
+    found = result(source, ctypes.addressof(memory), attach=attach)
     assert found == {"number": -300, "unused": 0}
 
 
-def test_typed_programs_that_cast(tmp_path: Path) -> None:
+def test_typed_programs_that_cast() -> None:
     """The verifier knows the type of the first argument, not what the addresses in it point to."""
     source = (
         OUTER
@@ -60,13 +60,13 @@ def test_typed_programs_that_cast(tmp_path: Path) -> None:
         """
     )
     memory = outer()
-    with load_c(source, tmp_path, target="sys_enter") as loaded:
+    with load_c(source, target="sys_enter") as loaded:
         with loaded.attach_trampoline("probe"):
             getppid(ctypes.addressof(memory))
         assert loaded.map("out").lookup(0).tolist() == (-300, os.getpid())
 
 
-def test_perf_event_programs(tmp_path: Path) -> None:
+def test_perf_event_programs() -> None:
     """A context that the kernel converts: registers through it are read as they are, and what they point to is not."""
     source = """
         struct perf_data { struct pt_regs regs; u64 sample_period; u64 addr; };
@@ -82,7 +82,7 @@ def test_perf_event_programs(tmp_path: Path) -> None:
         }
     """
     software, page_faults = 1, 2
-    with load_c(source, tmp_path) as loaded:
+    with load_c(source) as loaded:
         with (
             mmap.mmap(-1, 3 * mmap.PAGESIZE) as memory,
             loaded.attach_perf_event("probe", software, page_faults, sample_period=1, pid=0),
@@ -94,7 +94,7 @@ def test_perf_event_programs(tmp_path: Path) -> None:
     assert row.tolist() == (1, os.getpid(), os.getppid(), 1)
 
 
-def test_functions_that_are_not_inlined(tmp_path: Path) -> None:
+def test_functions_that_are_not_inlined() -> None:
     """Pointers go into functions of the program's own and come back from them."""
     source = (
         OUTER
@@ -128,17 +128,17 @@ def test_functions_that_are_not_inlined(tmp_path: Path) -> None:
         """
     )
     memory = outer()
-    found = result(source, tmp_path, ctypes.addressof(memory), 2)
+    found = result(source, ctypes.addressof(memory), 2)
     assert found == {"sum": 2 * (1 - 300 - 600), "from_map": 16}
 
 
-def test_other_objects_are_left_alone(tmp_path: Path) -> None:
+def test_other_objects_are_left_alone() -> None:
     source = """
         HASH(out, u32, u32);
         RAW { OURS; u32 low = *(u32 *)regs->di; bpf_map_update_elem(&out, &zero, &low, 0); return 0; }
     """
     with pytest.raises(VerifierError):
-        load_c(source, tmp_path, mark=False)
+        load_c(source, mark=False)
 
 
 def test_kprobe_programs(tmp_path: Path) -> None:
@@ -160,7 +160,7 @@ def test_kprobe_programs(tmp_path: Path) -> None:
             return 0;
         }
     """
-    with load_c(source, tmp_path) as loaded:
+    with load_c(source) as loaded:
         if not _rtrace.has_kprobes():
             return
         with loaded.attach_kprobe("probe", "vfs_read"):

@@ -319,11 +319,15 @@ def test_a_signal_ends_the_wait(perf: PerfBuffer) -> None:
     def handle(*_: object) -> None:
         raise OnPurposeError
 
+    def wait() -> None:
+        # Here, because on a busy machine the signal may come before the wait begins.
+        threading.Timer(0.05, signal.raise_signal, [signal.SIGUSR1]).start()
+        perf.poll(None, Seen())
+
     before = signal.signal(signal.SIGUSR1, handle)
     try:
-        threading.Timer(0.05, signal.raise_signal, [signal.SIGUSR1]).start()
         with pytest.raises(OnPurposeError):
-            perf.poll(None, Seen())
+            wait()
     finally:
         signal.signal(signal.SIGUSR1, before)
 
