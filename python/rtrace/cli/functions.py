@@ -74,7 +74,10 @@ def find(patterns: list[str]) -> list[tuple[str, str | None]]:
 
 
 def suggest(pattern: str, names: Iterable[str]) -> str | None:
-    """Return a hint that names functions which look like the pattern, if there are any."""
+    """Return a hint that names functions which look like the pattern, or says how many contain it."""
+    parts = sum(pattern in name for name in names)
+    if parts:
+        return f"a pattern is for whole names; {parts} match '*{pattern}*'"
     import difflib  # noqa: PLC0415  # needed only when nothing was found
 
     near = difflib.get_close_matches(pattern.strip("*?"), names, n=5, cutoff=0.7)

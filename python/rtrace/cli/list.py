@@ -57,6 +57,11 @@ def suggest(pattern: str, targets: list[str]) -> str | None:
     """Return a hint that names tracepoints which look like the pattern, or what their category has."""
     import difflib  # noqa: PLC0415  # needed only when nothing was found
 
+    if any(target.startswith(f"{pattern}:") for target in targets):
+        return f"a category is listed by '{pattern}:*'"
+    parts = sum(pattern in target.partition(":")[2] for target in targets)
+    if parts:
+        return f"a pattern is for whole names; {parts} match '*{pattern}*'"
     category, colon, _ = pattern.partition(":")
     known = {target if colon else target.partition(":")[2]: target for target in targets}
     near = [known[name] for name in difflib.get_close_matches(pattern.strip("*?"), known, n=5, cutoff=0.7)]

@@ -79,6 +79,7 @@ def test_nothing_found_suggests(rtrace: Call) -> None:
     status, out, err = rtrace("functions", "vfs_reed*")
     assert (status, out, err[: len(said)]) == (1, "", said)
     assert rtrace("functions", "qqq")[2].count("\n") == 1
+    assert "hint: a pattern is for whole names; " in rtrace("functions", "fs_rea")[2]
 
 
 def test_a_kernel_that_hides_its_symbols(rtrace: Call, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,6 +45,8 @@ def test_json(rtrace: Call) -> None:
         ("sched_maid", "hint: did you mean sched:sched_made?\n"),
         ("blok:*", "hint: did you mean block:*?\n"),
         ("syscall:*", "hint: did you mean syscalls:*?\n"),
+        ("ched_made", "hint: a pattern is for whole names; 1 match '*ched_made*'\n"),
+        ("block", "hint: a category is listed by 'block:*'\n"),
         ("qqq", ""),
     ],
 )
