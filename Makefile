@@ -13,7 +13,7 @@ BUILT := $(VENV)/.built
 
 .PHONY: help
 help:  ## list the verbs
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 .PHONY: demo
 demo: build  ## run the three tools of the tutorial on this machine
@@ -28,7 +28,7 @@ $(INSTALLED): pyproject.toml ci/venv.sh ci/apt.sh ci/build-packages.txt
 	@touch $@
 
 $(BUILT): $(INSTALLED) $(NATIVE)
-	@$(BIN)/maturin develop --release --quiet
+	@PIP_QUIET=1 $(BIN)/maturin develop --release --quiet
 	@touch $@
 
 .PHONY: fmt
