@@ -93,7 +93,7 @@ def reference(disk_file: Path, folder: Path) -> Iterator[Reference]:
 def wait_until_attached(bpftrace: Reference, file: int) -> None:
     """Make requests of our own, under dd's name, until bpftrace tells of one; those are over then."""
     name = Path("/proc/thread-self/comm")
-    before = name.read_text()
+    before = name.read_text().rstrip("\n")
     name.write_text(COMM)
     deadline = time.monotonic() + 120
     try:
