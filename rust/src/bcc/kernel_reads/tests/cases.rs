@@ -8,6 +8,12 @@ fn stays(context: Context, program: &str) {
     becomes(context, program, program);
 }
 
+#[track_caller]
+fn reads_once(program: &str) {
+    let rewritten = rewrite_code(&assemble(program), Context::Memory).expect("a program").expect("a read");
+    assert_eq!(rewritten.reads, 1, "{program}");
+}
+
 #[test]
 fn a_load_through_a_number_is_replaced() {
     becomes(
@@ -132,9 +138,7 @@ fn pointers_survive_the_stack_unless_overwritten() {
     stays(Context::Memory, &program(""));
     stays(Context::Memory, &program("*(u32 *)(r10 - 12) = 1"));
     for overwritten in ["*(u32 *)(r10 - 8) = 1", "*(u8 *)(r10 - 1) = 1", "*(u64 *)(r10 - 4) = 1"] {
-        let before = assemble(&program(overwritten));
-        let rewritten = rewrite_code(&before, Context::Memory).expect("a program").expect("a read");
-        assert_eq!(rewritten.reads, 1, "{overwritten}");
+        reads_once(&program(overwritten));
     }
 }
 
@@ -158,8 +162,7 @@ fn a_map_value_or_null_is_a_pointer_and_one_or_a_number_is_not() {
         )
     };
     stays(Context::Memory, &program("0"));
-    let before = assemble(&program("r6"));
-    assert_eq!(rewrite_code(&before, Context::Memory).expect("a program").expect("a read").reads, 1);
+    reads_once(&program("r6"));
 }
 
 #[test]
@@ -204,8 +207,7 @@ fn arguments_of_all_calls_count() {
         )
     };
     stays(Context::Memory, &program("r6"));
-    let before = assemble(&program("5"));
-    assert_eq!(rewrite_code(&before, Context::Memory).expect("a program").expect("a read").reads, 1);
+    reads_once(&program("5"));
 }
 
 #[test]
