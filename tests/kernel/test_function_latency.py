@@ -85,6 +85,26 @@ def test_what_was_counted_stays_when_it_is_detached(mechanism: str, reader: Read
         ours.detach()
 
 
+def test_calls_while_it_is_detached_are_no_losses(mechanism: str) -> None:
+    """The kernel takes its time between one link and the next."""
+    stop = threading.Event()
+
+    def read() -> None:
+        with open("/dev/zero", "rb", buffering=0) as file:
+            while not stop.is_set():
+                file.read(1)
+
+    reading = threading.Thread(target=read)
+    reading.start()
+    try:
+        with rtrace.vfsreadlat(mechanism=mechanism, pid=os.getpid()) as measurement:
+            measurement.detach()
+            assert measurement.losses() == {}
+    finally:
+        stop.set()
+        reading.join()
+
+
 def test_split_by_thread(mechanism: str, reader: Reader) -> None:
     with rtrace.vfsreadlat(mechanism=mechanism, pid=os.getpid(), by="tid") as measurement:
         reader.read(READS)

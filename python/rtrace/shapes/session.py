@@ -20,6 +20,8 @@ SIDES = {
     "fnlat_fexit": "return",
     "fnlat_kretprobe": "return",
 }
+# What runs at the entry, or where the system call around the function begins.
+ENTRIES = ("fnlat_fentry", "fnlat_kprobe", "fnlat_sys_enter", "fnlat_tp_enter")
 # Losses of one kind of result only: records cannot be too many groups, and a histogram needs no room in a ring.
 LOST_COUNTS = "groups_full"
 LOST_RECORDS = "records_lost"
@@ -181,6 +183,8 @@ class FunctionSession(Session):
         if self.missed_at_end is None:
             # Links know it only while they are attached.
             self.missed_at_end = {side: self._missed(side) for side in ("entry", "return")}
+            # A thread that calls again after a return that nobody saw would look as if the kernel had missed it.
+            _rtrace.close_all([link for link in self.links if link.program in ENTRIES])
             super().detach()
 
 
