@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import shutil
 import subprocess
 from typing import TYPE_CHECKING
@@ -66,7 +67,8 @@ def check(folder: Path, records: list[btf.Record]) -> None:
 def test_every_struct_and_union_is_where_it_should_be(tmp_path: Path) -> None:
     records = list(kernel().records.values())
     assert len(records) > 1000
-    check(tmp_path, records)
+    # With all that they need; for all of them at once clang takes most of a minute where it is emulated.
+    check(tmp_path, records[:: 4 if "RTRACE_VM" in os.environ else 1])
 
 
 @pytest.mark.parametrize("start", range(0, 60, 15))
