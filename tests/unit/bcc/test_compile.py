@@ -142,6 +142,7 @@ def test_constants_of_the_kernels_headers_that_btf_does_not_have() -> None:
 #error "no addresses of the kernel"
 #endif
 int f(struct pt_regs *ctx) { return PT_REGS_IP(ctx) > __PAGE_OFFSET_BASE_L5 ? WRITE : READ; }
+int h(struct pt_regs *ctx, u64 ns) { return div_u64(ns, 10 * NSEC_PER_USEC) + div64_u64(ns, NSEC_PER_SEC); }
 int g(struct pt_regs *ctx, struct sk_buff *skb) { return skb_rx_queue_recorded(skb) ? skb_get_rx_queue(skb) : -1; }
 """)
 
