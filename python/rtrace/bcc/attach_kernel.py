@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import warnings
 
+from rtrace import _rtrace
 from rtrace.bcc import discovery
 from rtrace.bcc.attachments import Attachments
 from rtrace.bcc.cpus import possible_cpus
@@ -17,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Self
 
-    from rtrace import _rtrace
     from rtrace.bcc.function import Function
     from rtrace.bcc.names import Name
 
@@ -178,7 +179,13 @@ class KernelAttachments(Attachments):
     def attach_raw_tracepoint(self, tp: Name = b"", fn_name: Name = b"") -> Self:
         """Run a program at a raw tracepoint, by its name without a category."""
         program = self.load_func(fn_name, 17)
-        link = self.native.attach_raw_tracepoint(program.program, text(tp))
+        try:
+            link = self.native.attach_raw_tracepoint(program.program, text(tp))
+        except AttachError as error:
+            arguments = _rtrace.tracepoint_arguments(text(tp))
+            if error.errno == errno.EINVAL and arguments is not None:
+                error.hint = f"it has {len(arguments)} arguments here, the program may read more of `ctx->args`"
+            raise
         self.loaded.links.add("raw tracepoint", raw(tp), program.name, [link])
         return self
 

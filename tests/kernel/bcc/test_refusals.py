@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from rtrace.bcc import BPF
-from rtrace.errors import LoadError, MapKeyError, TargetNotFoundError, VerifierError
+from rtrace.errors import AttachError, LoadError, MapKeyError, TargetNotFoundError, VerifierError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,6 +69,12 @@ def test_what_is_asked_for_and_not_there_is_said_with_what_is() -> None:
             b.attach_tracepoint(tp="syscalls:sys_enter_raed", fn_name="on_read")
         assert "syscalls:sys_enter_read" in caught.value.suggestions
         assert "did you mean" in str(caught.value.hint)
+
+
+def test_more_arguments_than_a_raw_tracepoint_has_are_refused_with_their_number() -> None:
+    with pytest.raises(AttachError) as caught:
+        BPF(text="RAW_TRACEPOINT_PROBE(sched_switch) { return ctx->args[9] != 0; }")
+    assert re.match(r"it has [34] arguments here, the program may read more", str(caught.value.hint))
 
 
 def test_a_function_that_is_not_there_is_said_with_those_that_are(needs: Callable[..., None]) -> None:
