@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import runpy
 import sys
+import threading
 import time
 from typing import Any, Never
 
@@ -56,6 +57,13 @@ def main(arguments: list[str]) -> None:
     for count in ("num_open_kprobes", "num_open_tracepoints", "num_open_uprobes"):
         setattr(BPF, count, lambda _: len(loaded))
     time.sleep = end
+    wait_for_event = threading.Event.wait
+
+    def wait(event: threading.Event, timeout: float | None = None) -> bool:
+        # Without a timeout it is a thread that starts.
+        return wait_for_event(event) if timeout is None else end()
+
+    threading.Event.wait = wait  # type: ignore[method-assign]
     stand_in()
     sys.argv = arguments
     try:

@@ -5,7 +5,8 @@ for some seconds, ends it as Ctrl-C does, and tells how far it came. Meant for a
 
     python -m tests.vm -k 6.1 -- .venv/bin/python -m bench.bcc_tools
 
-With ``--load`` nothing is attached: tells on any machine whose C compiles and whose programs the verifier accepts.
+With ``--bcc HEADERS`` it is bcc that runs them, for comparison. With ``--load`` nothing is attached: tells on any
+machine whose C compiles and whose programs the verifier accepts.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.bcc_load import LOADED
+from bench.peers import SYSTEM_PYTHON
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -42,9 +44,12 @@ TOOLS = re.compile(r"^\s*from bcc import .*\bBPF\b|^\s*import bcc$", re.MULTILIN
 OURS = re.compile(r"kprobe|TRACEPOINT_PROBE|attach_tracepoint")
 # Tools that draw on a terminal, and are ended by a key or Ctrl-C alone.
 SCREENS = re.compile(r"^import curses", re.MULTILINE)
+# Seconds of an emulated machine for an interval of one.
+PATIENCE = 30.0
 # Tools that print when their interval is over, or that must be told what to look at.
 ARGUMENTS = {
     "biolatency": "1 1",
+    "biolatpcts": "{disk} -i 1",
     "biopattern": "1 1",
     "biotop": "-C 1 1",
     "btrfsdist": "1 1",
@@ -190,24 +195,29 @@ def links_of(pid: int) -> int:
     return count
 
 
-def run(tool: str, folder: Path, seconds: float, limit: float) -> Run:
-    """Run one tool until it ends, or for some seconds after it has attached."""
-    arguments = shlex.split(ARGUMENTS.get(tool, "").format(folder=folder, pid=os.getpid()))
-    command = [sys.executable, "-m", "rtrace.bcc", str(FOLDER / f"{tool}{SUFFIX}"), *arguments]
+def run(tool: str, folder: Path, seconds: float, limit: float, headers: Path | None = None) -> Run:
+    """Run one tool until it ends, or for some seconds after it has attached; with bcc itself if there are headers."""
+    arguments = shlex.split(ARGUMENTS.get(tool, "").format(folder=folder, pid=os.getpid(), disk=a_disk()))
+    start = [SYSTEM_PYTHON] if headers else [sys.executable, "-m", "rtrace.bcc"]
+    command = [*start, str(FOLDER / f"{tool}{SUFFIX}"), *arguments]
     screen = bool(SCREENS.search((FOLDER / f"{tool}{SUFFIX}").read_text(errors="replace")))
     started = time.monotonic()
     with output(terminal=screen) as (out, drawn, written), tempfile.TemporaryFile("w+", errors="replace") as err:
         environment = os.environ | {"PYTHONUNBUFFERED": "1", "TERM": "xterm"}
+        if headers:
+            environment["BCC_KERNEL_SOURCE"] = str(headers)
         child = subprocess.Popen(command, stdout=out, stderr=err, stdin=subprocess.DEVNULL, env=environment)
-        links, settled = 0, None
+        links, settled, drawn_then = 0, None, 0
         while child.poll() is None and time.monotonic() - started < limit:
             now = links_of(child.pid)
             # From the last attachment on.
             if now != links:
-                links, settled = max(now, links), time.monotonic()
-            over = settled is not None and links and time.monotonic() - settled > seconds
-            # What draws waits for a key once it has cleared the screen.
-            if over and (drawn() if screen else not arguments):
+                links, settled, drawn_then = max(now, links), time.monotonic(), drawn()
+            # What has arguments mostly ends by itself, after an interval.
+            patience = PATIENCE if arguments and not screen else seconds
+            over = settled is not None and links and time.monotonic() - settled > patience
+            # What draws clears the screen before it attaches, and waits for a key for ever.
+            if over and (not screen or drawn() > drawn_then):
                 break
             time.sleep(0.1)
         taken = time.monotonic() - started
@@ -224,7 +234,7 @@ def run(tool: str, folder: Path, seconds: float, limit: float) -> Run:
 
 def load(tool: str, folder: Path, limit: float) -> Run:
     """Run one tool up to where it would attach."""
-    arguments = shlex.split(ARGUMENTS.get(tool, "").format(folder=folder, pid=os.getpid()))
+    arguments = shlex.split(ARGUMENTS.get(tool, "").format(folder=folder, pid=os.getpid(), disk=a_disk()))
     script = FOLDER / f"{tool}{SUFFIX}"
     started = time.monotonic()
     screen = bool(SCREENS.search(script.read_text(errors="replace")))
@@ -245,21 +255,35 @@ def load(tool: str, folder: Path, limit: float) -> Run:
     return Run(tool, loaded, lines, time.monotonic() - started, done.returncode, stdout, stderr, loaded_only=True)
 
 
+def a_disk() -> str:
+    """Return the path of a disk: the guest's own, or any that there is."""
+    names = ("nullb0", *sorted(os.listdir("/sys/block"), reverse=True))
+    return next((f"/dev/{name}" for name in names if Path("/dev", name).exists()), "")
+
+
 def disk() -> Path:
-    """Return a folder on an ext4 disk of the guest's own, or a temporary one where there is none."""
+    """Return a folder on an ext4 disk of the guest's own, with others mounted in it, or a temporary one elsewhere."""
     folder = Path(tempfile.mkdtemp(prefix="bcc-tools-"))
     if "RTRACE_VM" in os.environ:
-        for command in (
-            "modprobe ext4",
-            "modprobe null_blk memory_backed=1 gb=1",
-            "mkfs.ext4 -q -F /dev/nullb0",
-            f"mount /dev/nullb0 {folder}",
-            "ip link set lo up",
-        ):
-            done = subprocess.run(command.split(), capture_output=True, text=True, check=False)
-            if done.returncode:
-                print(f"{command}: {done.stderr.strip()}", file=sys.stderr)
+        # Tools attach to functions of modules that nothing else here needs.
+        for module in ("ext4", "xfs", "btrfs", "nfs", "md_mod", "null_blk memory_backed=1 gb=1 nr_devices=3"):
+            prepare(f"modprobe {module}")
+        prepare("mkfs.ext4 -q -F /dev/nullb0")
+        prepare(f"mount /dev/nullb0 {folder}")
+        for device, kind in (("/dev/nullb1", "xfs"), ("/dev/nullb2", "btrfs")):
+            (folder / kind).mkdir()
+            prepare(f"mkfs.{kind} -q -f {device}")
+            prepare(f"mount {device} {folder / kind}")
+        prepare("ip link set lo up")
     return folder
+
+
+def prepare(command: str) -> None:
+    """Run a command; tools that need what it does not do will tell."""
+    try:
+        subprocess.run(command.split(), capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        print(f"{command}: {getattr(error, 'stderr', error)}".strip(), file=sys.stderr)
 
 
 def main() -> int:
@@ -271,12 +295,16 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=2.0, help="how long to trace")
     parser.add_argument("--limit", type=float, default=90.0, help="when to give a tool up")
     parser.add_argument("--show", action="store_true", help="show what each tool printed")
+    parser.add_argument("--bcc", type=Path, metavar="HEADERS", help="with bcc itself, on headers from bench.headers")
     options = parser.parse_args()
     folder = Path(tempfile.gettempdir()) if options.load else disk()
     workload = None if options.load else subprocess.Popen([sys.executable, "-m", "bench.bcc_workload", str(folder)])
     runs = []
     for tool in options.tools or tools(simple=not options.others):
-        done = load(tool, folder, options.limit) if options.load else run(tool, folder, options.seconds, options.limit)
+        if options.load:
+            done = load(tool, folder, options.limit)
+        else:
+            done = run(tool, folder, options.seconds, options.limit, options.bcc)
         runs.append(done)
         counts = f"{done.links:4} links {done.lines:5} lines {done.seconds:6.1f} s"
         print(f"{tool:14} {done.verdict:7} {counts}  {done.reason}", flush=True)

@@ -36,6 +36,7 @@ def files(folder: Path) -> None:
         (folder / "missing").stat()
     with contextlib.suppress(FileNotFoundError):
         os.truncate(folder / "missing", 0)
+    os.statvfs(folder)
     os.sync()
 
 
@@ -75,12 +76,27 @@ def kernel(folder: Path) -> None:
         os.close(received[0])
 
 
+def memory() -> None:
+    """Run out of memory, in a cgroup of its own."""
+    group = Path("/sys/fs/cgroup/rtrace-bcc-tools")
+    with contextlib.suppress(OSError):
+        Path("/sys/fs/cgroup/cgroup.subtree_control").write_text("+memory")
+        group.mkdir(exist_ok=True)
+        (group / "memory.max").write_text("16M")
+        (group / "memory.swap.max").write_text("0")
+        command = f"echo $$ >{group}/cgroup.procs; exec {sys.executable} -c 'bytes(1 << 26)'"
+        subprocess.run(["/bin/sh", "-c", command], check=False, stderr=subprocess.DEVNULL)
+
+
 def main(folder: Path) -> None:
     """Go round until SIGTERM."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    folders = [folder, *(found for found in folder.iterdir() if found.is_mount())]
     while True:
-        files(folder)
+        for place in folders:
+            files(place)
         processes()
+        memory()
         network()
         kernel(folder)
 
