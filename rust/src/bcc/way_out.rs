@@ -25,12 +25,15 @@ pub(crate) fn of_error(error: &Diagnostic, program: &Program) -> Option<String> 
         && let Some(table) = known.table_of(place)
         && said.contains("no method")
     {
-        return Some(format!("`{}` has {}", table.name, known.methods(table).join(", ")));
+        return Some(format!("`{}` has the methods {}", table.name, known.methods(table).join(", ")));
     }
-    if said.starts_with("no member named")
-        && let Some(tracepoint) = quoted_after(said, "struct ").and_then(tracepoint_of)
-    {
-        return fields(tracepoint);
+    if said.starts_with("no member named") {
+        let tag = quoted_after(said, "struct ").or(quoted_after(said, "union "))?;
+        return match tracepoint_of(tag) {
+            Some(tracepoint) => fields(tracepoint),
+            None if said.contains("did you mean") => None,
+            None => known.member_like(quoted, tag),
+        };
     }
     if said.contains("incomplete") || said.contains("undefined type") {
         return quoted_after(said, "struct ").or(quoted_after(said, "union ")).and_then(|tag| known.absent(tag));
@@ -145,12 +148,13 @@ struct Known<'a> {
     scan: Scan<'a>,
     prelude: Names,
     tables: Vec<Table<'a>>,
+    units: &'a [Unit],
 }
 
 impl<'a> Known<'a> {
     fn of(program: &'a Program) -> Self {
-        let mut known =
-            Self { scan: Scan::default(), prelude: Names::read(!program.bcc_headers.is_empty()), tables: Vec::new() };
+        let prelude = Names::read(!program.bcc_headers.is_empty());
+        let mut known = Self { scan: Scan::default(), prelude, tables: Vec::new(), units: &program.units };
         for unit in &program.units {
             known.scan.add(&unit.source, &unit.tokens);
             known.add_tables(unit);
@@ -227,6 +231,49 @@ impl<'a> Known<'a> {
         nearest(name, names.iter().copied()).map(|like| format!("there is no `{name}`; did you mean `{like}`?"))
     }
 
+    /// A member of a struct of the program's or the kernel's that is called nearly so, or all of the program's.
+    fn member_like(&self, member: &str, tag: &str) -> Option<String> {
+        let own = self.own_members(tag);
+        let kernel = Btf::of_kernel().ok();
+        let of_kernel = kernel.iter().flat_map(|btf| {
+            let records = btf.types().filter(|(_, found)| {
+                own.is_empty() && found.is_record() && btf.string(found.name_offset) == tag.as_bytes()
+            });
+            records
+                .flat_map(|(_, found)| found.members().map(|member| btf.string(member.name_offset)).collect::<Vec<_>>())
+        });
+        let of_kernel: HashSet<Cow<'_, str>> = of_kernel.map(String::from_utf8_lossy).collect();
+        let members = own.iter().copied().chain(of_kernel.iter().map(AsRef::as_ref));
+        match nearest(member, members) {
+            Some(like) => Some(format!("did you mean `{like}`?")),
+            None => (!own.is_empty()).then(|| format!("`struct {tag}` has the members {}", own.join(", "))),
+        }
+    }
+
+    /// The members of a struct that the program defines itself.
+    fn own_members(&self, tag: &str) -> Vec<&'a str> {
+        let mut members = Vec::new();
+        for unit in self.units {
+            let text = |token: &Token| token.text(&unit.source);
+            let defines = |three: &[Token]| text(&three[0]) == "struct" && text(&three[1]) == tag && three[2].is(b'{');
+            let Some(start) = unit.tokens.windows(3).position(defines) else { continue };
+            let mut depth = 0_usize;
+            for pair in unit.tokens[start + 2..].windows(2) {
+                match pair[0].kind {
+                    Kind::Punctuation(b'{') => depth += 1,
+                    Kind::Punctuation(b'}') if depth == 1 => break,
+                    Kind::Punctuation(b'}') => depth -= 1,
+                    Kind::Identifier if depth == 1 => {
+                        let ends = matches!(pair[1].kind, Kind::Punctuation(b';' | b'[' | b',' | b':'));
+                        members.extend(ends.then(|| pair[0].text(&unit.source)));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        members
+    }
+
     /// A struct that nobody defines.
     fn absent(&self, tag: &str) -> Option<String> {
         if tracepoint_of(tag).is_some() {
@@ -259,5 +306,5 @@ fn fields(tracepoint: Tracepoint<'_>) -> Option<String> {
     let format = tracepoint_struct::read(tracepoint).ok()?;
     let names: Vec<_> = tracepoint_struct::members(&format).into_iter().map(|member| member.name).collect();
     let (category, event) = tracepoint;
-    Some(format!("`{category}:{event}` has {}", names.join(", ")))
+    Some(format!("`{category}:{event}` has the fields {}", names.join(", ")))
 }

@@ -28,7 +28,11 @@ MISTAKES = {
         "",
     ),
     "semicolon behind a struct": ("struct a { u32 b; }\n¦BPF_HASH(start, u32);", "cannot combine", "is a `;` missing"),
-    "method": (HEAD + "start.¦get(&args); return 0; }", "table `start` has no method `get`", f"`start` has {KEYED}"),
+    "method": (
+        HEAD + "start.¦get(&args); return 0; }",
+        "table `start` has no method `get`",
+        f"`start` has the methods {KEYED}",
+    ),
     "method nearly": (HEAD + "start.¦lookupp(0); return 0; }", "`lookupp`; did you mean `lookup`?", KEYED),
     "method of a histogram": (HEAD + "dist.¦inc(1); return 0; }", "table `dist` has no method `inc`", KEYED),
     "method of another kind": (
@@ -39,15 +43,21 @@ MISTAKES = {
     "method of an output": (
         HEAD + "events.¦submit(args); return 0; }",
         "table `events` has no method `submit`",
-        "`events` has perf_submit, perf_submit_skb",
+        "`events` has the methods perf_submit, perf_submit_skb",
     ),
-    "method of a table by type": (HEAD + "totals.¦add(1); return 0; }", "table `totals`", f"`totals` has {KEYED}"),
+    "method of a table by type": (
+        HEAD + "totals.¦add(1); return 0; }",
+        "table `totals`",
+        f"`totals` has the methods {KEYED}",
+    ),
     "struct without a name": (
         "int f(void *ctx) { struct { int x; } start = {}; return start.¦y; }",
         "no member named 'y'",
         "",
     ),
-    "field": (HEAD + "return args->¦size; }", "no member named 'size'", "`syscalls:sys_enter_read` has "),
+    "field": (HEAD + "return args->¦size; }", "no member named 'size'", "`syscalls:sys_enter_read` has the fields "),
+    "member nearly": (HEAD + "struct data_t d = {}; return d.¦pdi; }", "'pdi'", "did you mean `pid`?"),
+    "member": (HEAD + "struct data_t d = {}; return d.¦name; }", "'name'", "`struct data_t` has the members pid, ts"),
     "tracepoint": (
         "TRACEPOINT_PROBE(syscalls, sys_enter_raed) { return args¦->count; }",
         "incomplete",
@@ -101,6 +111,13 @@ def test_a_mistake_has_its_place_and_a_way_out(mistake: str) -> None:
     assert message in str(error)
     assert "[-W" not in str(error)
     assert hint in (error.hint or "") if hint else error.hint is None
+
+
+def test_members_of_the_kernels_structs_nearly() -> None:
+    """Some compilers say it themselves, others leave it to rtrace."""
+    with pytest.raises(CompileError) as caught:
+        compile_c("int f(struct pt_regs *ctx, struct task_struct *p) { return p->tgdi; }")
+    assert "did you mean" in f"{caught.value} {caught.value.hint}"
 
 
 def test_too_large_for_the_stack() -> None:
