@@ -266,7 +266,7 @@ def disk() -> Path:
     folder = Path(tempfile.mkdtemp(prefix="bcc-tools-"))
     if "RTRACE_VM" in os.environ:
         # Tools attach to functions of modules that nothing else here needs.
-        for module in ("ext4", "xfs", "btrfs", "nfs", "md_mod", "null_blk memory_backed=1 gb=1 nr_devices=3"):
+        for module in ("ext4", "xfs", "btrfs", "nfsv4", "md_mod", "null_blk memory_backed=1 gb=1 nr_devices=3"):
             prepare(f"modprobe {module}")
         prepare("mkfs.ext4 -q -F /dev/nullb0")
         prepare(f"mount /dev/nullb0 {folder}")

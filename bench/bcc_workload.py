@@ -9,10 +9,14 @@ import contextlib
 import ctypes
 import mmap
 import os
+import pty
 import signal
 import socket
+import ssl
 import subprocess
 import sys
+import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -76,27 +80,68 @@ def kernel(folder: Path) -> None:
         os.close(received[0])
 
 
-def memory() -> None:
-    """Run out of memory, in a cgroup of its own."""
-    group = Path("/sys/fs/cgroup/rtrace-bcc-tools")
+def libraries() -> None:
+    """Start a thread, talk over TLS in memory, type a command into a shell."""
+    thread = threading.Thread(target=time.sleep, args=(0.001,))
+    thread.start()
+    thread.join()
+    to_client, to_server = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = anonymous(ssl.PROTOCOL_TLS_CLIENT).wrap_bio(to_client, to_server)
+    server = anonymous(ssl.PROTOCOL_TLS_SERVER).wrap_bio(to_server, to_client, server_side=True)
+    for side in (client, server) * 3:
+        with contextlib.suppress(ssl.SSLWantReadError):
+            side.do_handshake()
+    client.write(b"hello")
+    server.read()
+    # A shell reads lines by readline only from a terminal.
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execv("/bin/bash", ["bash", "--norc", "-i"])  # noqa: S606  # no shell starts the shell
+    os.write(terminal, b"true\nexit\n")
     with contextlib.suppress(OSError):
-        Path("/sys/fs/cgroup/cgroup.subtree_control").write_text("+memory")
+        while os.read(terminal, 4096):
+            pass
+    os.close(terminal)
+    os.waitpid(pid, 0)
+
+
+def anonymous(side: ssl._SSLMethod) -> ssl.SSLContext:
+    """Give a context that needs no certificates."""
+    context = ssl.SSLContext(side)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers("aNULL:@SECLEVEL=0")
+    return context
+
+
+def memory(cgroups: Path) -> None:
+    """Run out of memory, in a cgroup of its own."""
+    group = cgroups / "small"
+    with contextlib.suppress(OSError):
+        (cgroups / "cgroup.subtree_control").write_text("+memory")
         group.mkdir(exist_ok=True)
         (group / "memory.max").write_text("16M")
-        (group / "memory.swap.max").write_text("0")
-        command = f"echo $$ >{group}/cgroup.procs; exec {sys.executable} -c 'bytes(1 << 26)'"
+        command = f"echo $$ >{group}/cgroup.procs; exec {sys.executable} -c 'b\"x\" * (1 << 26)'"
         subprocess.run(["/bin/sh", "-c", command], check=False, stderr=subprocess.DEVNULL)
 
 
 def main(folder: Path) -> None:
     """Go round until SIGTERM."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    cgroups = None
+    if "RTRACE_VM" in os.environ:
+        cgroups = Path(tempfile.mkdtemp(prefix="cgroups-"))
+        LIBC.mount(b"none", os.fsencode(cgroups), b"cgroup2", 0, None)
     folders = [folder, *(found for found in folder.iterdir() if found.is_mount())]
     while True:
         for place in folders:
             files(place)
         processes()
-        memory()
+        libraries()
+        # A guest's own cgroups only.
+        if cgroups:
+            memory(cgroups)
         network()
         kernel(folder)
 
