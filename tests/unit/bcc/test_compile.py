@@ -118,6 +118,28 @@ def test_every_event_leaves_its_type() -> None:
     assert named == expected
 
 
+@pytest.mark.parametrize(
+    "head",
+    [
+        "int f(struct pt_regs *ctx, struct file *file)",
+        "TRACEPOINT_PROBE(syscalls, sys_enter_read)",
+        "RAW_TRACEPOINT_PROBE(sched_switch)",
+        "KFUNC_PROBE(vfs_read, struct file *file)",
+        "KRETFUNC_PROBE(vfs_read, struct file *file, char *buf, size_t count, loff_t *pos, int result)",
+        "static int sent(void *ctx)",
+    ],
+)
+def test_events_leave_their_type_from_whatever_function(head: str) -> None:
+    context = "args" if "TRACEPOINT_PROBE(sys" in head else "ctx"
+    caller = "int f(void *ctx) { return sent(ctx); }" if "sent" in head else ""
+    body = f"{{ struct data_t d = {{}}; events.perf_submit({context}, &d, sizeof(d)); return 0; }}"
+    event = parse(f"struct data_t {{ u32 pid; }}; BPF_PERF_OUTPUT(events);\n{head} {body}\n{caller}").types("events")[
+        "event"
+    ]
+    assert event is not None
+    assert event["name"] == "data_t"
+
+
 def test_ring_buffers_count_what_they_lose() -> None:
     maps = parse((CORPUS / "events.c").read_text()).maps
     assert maps["ring"] == 8 * 4096

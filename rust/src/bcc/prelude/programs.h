@@ -73,14 +73,14 @@
 #define __rtrace_elements11 __rtrace_elements10, ctx[10]
 #define __rtrace_elements12 __rtrace_elements11, ctx[11]
 #define __rtrace_trampoline(section, name, ...) \
-	static __rtrace_method int __rtrace_body_##name(unsigned long long *ctx, ##__VA_ARGS__); \
+	static __rtrace_inline int __rtrace_body_##name(unsigned long long *ctx, ##__VA_ARGS__); \
 	SEC(section) int name(unsigned long long *ctx) \
 	{ \
 		_Pragma("GCC diagnostic push") _Pragma("GCC diagnostic ignored \"-Wint-conversion\"") \
 		return __rtrace_body_##name(ctx __rtrace_join(__rtrace_elements, __rtrace_count(__VA_ARGS__))); \
 		_Pragma("GCC diagnostic pop") \
 	} \
-	static __rtrace_method int __rtrace_body_##name(unsigned long long *ctx, ##__VA_ARGS__)
+	static __rtrace_inline int __rtrace_body_##name(unsigned long long *ctx, ##__VA_ARGS__)
 #define KFUNC_PROBE(function, ...) __rtrace_trampoline("fentry/" #function, kfunc__vmlinux__##function, ##__VA_ARGS__)
 #define KRETFUNC_PROBE(function, ...) \
 	__rtrace_trampoline("fexit/" #function, kretfunc__vmlinux__##function, ##__VA_ARGS__)
