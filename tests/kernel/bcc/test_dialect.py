@@ -10,6 +10,7 @@ import pytest
 
 from rtrace import ObjectSpec
 from rtrace._rtrace import compile_c
+from rtrace.bcc import BPF
 from rtrace.errors import VerifierError
 from tests.kernel.conftest import running
 
@@ -120,3 +121,22 @@ def test_an_object_for_another_kernel_is_fitted_to_this_one() -> None:
     assert release in data
     spec = ObjectSpec.parse(data.replace(release, b"X" * len(release)), "other")
     spec.load(dict.fromkeys(spec.programs)).close()
+
+
+def test_an_index_that_was_compared_is_known_to_be_small() -> None:
+    """Between the comparison and the access compilers find shorter ways to the same number."""
+    BPF(
+        text="""
+struct counts { u64 of[69]; };
+BPF_PERCPU_ARRAY(counts, struct counts, 1);
+RAW_TRACEPOINT_PROBE(sched_switch) {
+    int zero = 0;
+    u32 reason = (u32)ctx->args[0];
+    if (reason >= 69)
+        return 0;
+    struct counts *found = counts.lookup(&zero);
+    if (found)
+        found->of[reason]++;
+    return 0;
+}"""
+    ).close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import platform
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -145,6 +146,22 @@ def test_ring_buffers_count_what_they_lose() -> None:
     assert maps["ring"] == 8 * 4096
     assert maps["copies"] == 2 * 4096
     assert maps["ring__lost"] == maps["copies__lost"] == 1
+
+
+def test_what_is_added_atomically_is_not_asked_for() -> None:
+    """Linux 5.10 has no instruction that returns the value before."""
+    source = """BPF_HASH(h); BPF_HASH(w, u32, u32);
+    int f(void *ctx) {
+        u64 k = 1, *v = h.lookup(&k);
+        h.atomic_increment(k);
+        w.atomic_increment(1);
+        if (v) { lock_xadd(v, 5); __sync_fetch_and_add(v, 1); }
+        return 0;
+    }"""
+    code = sections(compile_c(source))["kprobe/f"]
+    instructions = [struct.unpack("<BBhi", code[at : at + 8]) for at in range(0, len(code), 8)]
+    atomic = [immediate for operation, _, _, immediate in instructions if operation in {0xC3, 0xDB}]
+    assert atomic == [0] * 4
 
 
 def test_objects_say_which_kernel_they_fit() -> None:

@@ -88,7 +88,9 @@ def test_the_environment_may_ask_for_either(package: Path, tmp_path: Path, monke
     assert find_compiler() == {"kind": "zig", "path": str(own), "version": "zig 1.0"}
 
 
-def test_both_are_asked_for_the_same(package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_both_are_asked_for_the_same_but_for_the_instructions(
+    package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     program(tmp_path / "bin" / "clang", 'echo "$@" >&2; exit 1')
     words = {}
     for name in ("zig", "clang"):
@@ -97,5 +99,7 @@ def test_both_are_asked_for_the_same(package: Path, tmp_path: Path, monkeypatch:
             compile_c(SOURCE)
         words[name] = caught.value.log.split()
     assert package.is_file()
+    # What new compilers make of instructions for 64 bits alone, the verifier refuses.
+    words["zig"].remove("-mcpu=v3")
     assert words["zig"] == ["clang", *words["clang"]]
     assert words["clang"][:2] == ["-target", "bpfel"]

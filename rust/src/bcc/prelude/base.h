@@ -46,6 +46,9 @@ typedef __builtin_va_list va_list;
 /* rtrace's own functions have no lines: what they become belongs to the line of the user's that calls them, which is the
  * one that the verifier should speak of. */
 #define __rtrace_method inline __attribute__((always_inline, unused, nodebug))
+/* Adds without asking for the value before: Linux 5.10 has no instruction that does, and new compilers take the one that
+ * does unless the order does not matter. */
+#define __sync_fetch_and_add(target, amount) __atomic_fetch_add((target), (amount), __ATOMIC_RELAXED)
 #define __rtrace_join_(a, b) a##b
 #define __rtrace_join(a, b) __rtrace_join_(a, b)
 
