@@ -271,7 +271,7 @@ def disk() -> Path:
         prepare("mkfs.ext4 -q -F /dev/nullb0")
         prepare(f"mount /dev/nullb0 {folder}")
         for device, kind in (("/dev/nullb1", "xfs"), ("/dev/nullb2", "btrfs")):
-            (folder / kind).mkdir()
+            (folder / kind).mkdir(exist_ok=True)
             prepare(f"mkfs.{kind} -q -f {device}")
             prepare(f"mount {device} {folder / kind}")
         prepare("ip link set lo up")
