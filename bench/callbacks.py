@@ -35,6 +35,8 @@ def native() -> Table:
         for (kind, words), (python, whose) in itertools.product(KINDS.items(), PYTHONS.items()):
             runs[f"bcc, {words}, {whose}"] = peer("bcc", python, kind, bcc)
             runs[f"rtrace, {words}, {whose}"] = peer("rtrace", python, kind, rtrace)
+        for python, whose in PYTHONS.items():
+            runs[f"the interpreter's map(), empty callback, {whose}"] = peer("rtrace", python, "calls", rtrace)
         # Debian's numpy is a package that bcc does not need.
         runs["rtrace, read(), rtrace's Python"] = peer("rtrace", peers.PYTHON, "read", rtrace)
         return in_turn_rounds(runs, TURNS)

@@ -73,7 +73,8 @@ items().""",
     "callbacks": """\
 Median (minimum; quartiles). A perf buffer with 300,000 events of 32 bytes, from the poll until all callbacks have run,
 the same script for both. *Three fields*: `event = b["events"].event(data)`, two numbers and a text of it read.
-*read()*: rtrace's one array of all events.""",
+*read()*: rtrace's one array of all events. *map()*: the same callback with as many numbers, without any buffer: what
+the calls alone cost. rtrace's developers' Python was built without optimization.""",
     "memory": """\
 Median (minimum; quartiles) of a sample per second. 100,000 events per second with max_bytes of 32 MiB and
 when_full="drop_oldest"; the reader reads for ten seconds, stalls for ten, and so on.""",

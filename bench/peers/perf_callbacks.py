@@ -1,6 +1,7 @@
-"""One script for both: ``perf_callbacks.py rtrace|bcc empty|fields|read ROUNDS`` fills a perf buffer, then empties it.
+"""One script for both: ``perf_callbacks.py rtrace|bcc empty|fields|read|calls ROUNDS`` fills and empties a perf buffer.
 
-Prints a line of JSON for each round: how many events came, and the CPU time that it took to hand them to Python.
+Prints a line of JSON for each round: how many events came, and the CPU time that it took to hand them to Python. With
+``calls`` there is no buffer: the interpreter's own `map` calls the empty callback as often.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ import json
 import os
 import sys
 import time
+from collections import deque
+from itertools import repeat
 
 BPF = __import__(sys.argv[1]).BPF
 
@@ -76,6 +79,15 @@ def fill() -> None:
         os.getppid()
 
 
+def calls_alone(rounds: int) -> None:
+    """Call what does nothing, so many times for each event."""
+    callback = Callbacks(None).empty
+    for _ in range(rounds):
+        began = time.process_time_ns()
+        deque(map(callback, repeat(1, EVENTS), range(1 << 45, (1 << 45) + EVENTS), repeat(28)), maxlen=0)
+        print(json.dumps({"cpu_ns": time.process_time_ns() - began, "events": EVENTS}), flush=True)
+
+
 def main(kind: str, rounds: int) -> None:
     """Fill and empty, so many times; every event must come."""
     # All into one CPU's buffer.
@@ -102,4 +114,7 @@ def main(kind: str, rounds: int) -> None:
         print(json.dumps({"cpu_ns": took, "events": EVENTS}), flush=True)
 
 
-main(sys.argv[2], int(sys.argv[3]))
+if sys.argv[2] == "calls":
+    calls_alone(int(sys.argv[3]))
+else:
+    main(sys.argv[2], int(sys.argv[3]))
