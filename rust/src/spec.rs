@@ -294,9 +294,18 @@ fn map_facts(name: &str, map: &ObjectMap, btf: Option<&Arc<Btf>>) -> MapFacts {
         }
         _ => None,
     };
-    let key_size = map.key_size();
-    let value_size = if data { u32::try_from(map.data().len()).unwrap_or(u32::MAX) } else { map.value_size() };
     let described = |id: Option<u32>| btf.zip(id).and_then(|(btf, id)| Layout::of_type(btf, id).ok());
+    // What the loader's library makes of arrays of arrays is the size of the inner one.
+    let sized = |id: Option<u32>, size: u32| match described(id) {
+        Some(layout) if size > 0 => u32::try_from(layout.size()).unwrap_or(u32::MAX),
+        _ => size,
+    };
+    let key_size = sized(types.map(|(key, _)| key), map.key_size());
+    let value_size = if data {
+        u32::try_from(map.data().len()).unwrap_or(u32::MAX)
+    } else {
+        sized(types.map(|(_, value)| value), map.value_size())
+    };
     // A ring buffer has no values to the kernel; the type of its records is there all the same.
     let fits = |layout: &Layout, size: u32| size == 0 || layout.size() == size as usize;
     let layout = |id: Option<u32>, size: u32| {

@@ -91,6 +91,17 @@ def test_struct_keys_and_leaves(on_read: Callable[..., BPF], reader: Reader) -> 
     assert b["seen"][key].count == 7
 
 
+def test_leaves_that_are_arrays_of_arrays(on_read: Callable[..., BPF], reader: Reader) -> None:
+    b = on_read(
+        "typedef u16 grid_t[3][2]; BPF_HASH(grids, u32, grid_t);",
+        "u32 key = 1; grid_t grid = {}; grid[2][1] = 7; grids.update(&key, &grid);",
+    )
+    reader.read(1)
+    [(_, grid)] = b["grids"].items()
+    assert [list(row) for row in grid] == [[0, 0], [0, 0], [0, 7]]
+    assert b["grids"].to_numpy()[1].tolist() == [[[0, 0], [0, 0], [0, 7]]]
+
+
 def test_array(on_read: Callable[..., BPF], reader: Reader) -> None:
     slots = on_read("BPF_ARRAY(slots, u64, 8);", "slots.increment(3);")["slots"]
     reader.read(READS)
