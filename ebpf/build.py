@@ -58,7 +58,8 @@ def ensure_rust_src(sysroot: Path) -> None:
 def fetch_rust_src(folder: Path) -> None:
     """Unpack Debian's package of the source; rustup's component would do as well where rustup can download."""
     sys.path.insert(0, str(HERE.parent))
-    from tests.vm.archive import Archive, KernelUnavailableError, run  # noqa: PLC0415  # only where it has to be fetched
+    from tests.vm.archive import Archive, run  # noqa: PLC0415  # only where it has to be fetched
+    from tests.vm.errors import KernelUnavailableError  # noqa: PLC0415
 
     debian = PINNED["debian"]
     state = CACHE / "archive"

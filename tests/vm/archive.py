@@ -104,6 +104,17 @@ class Archive:
             versions[name] = next(line.split()[1] for line in stanza.splitlines() if line.startswith("Version:"))
         return versions
 
+    def find_version(self, package: str, upstream: str) -> str:
+        """Give the newest packaging of one upstream version."""
+        stanzas = self._apt("apt-cache", "show", package)
+        versions = [line.split()[1] for line in stanzas.splitlines() if line.startswith("Version:")]
+        # apt lists the newest first.
+        for version in versions:
+            if re.match(rf"(\d+:)?{re.escape(upstream)}\b", version):
+                return version
+        message = f"{', '.join(self._suites)} has no {package} {upstream}, only {', '.join(versions)}"
+        raise KernelUnavailableError(message)
+
     def download(self, packages: Mapping[str, str], folder: Path) -> list[Path]:
         """Put the .deb files of exactly these versions into `folder`; apt checks their hashes."""
         folder.mkdir()
