@@ -6,7 +6,7 @@ import textwrap
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from rtrace.diagnosis import Diagnosis, Finding
+    from rtrace.diagnosis import Diagnosis
 
 _WIDTH = 79
 _COLUMNS = "{:<18}{:<9}"
@@ -19,13 +19,15 @@ def format_diagnosis(diagnosis: Diagnosis) -> str:
         verdict = f"rtrace works on {diagnosis.host}: functions are timed by {diagnosis.mechanism}"
     else:
         verdict = f"rtrace cannot trace anything on {diagnosis.host}"
-    return "\n".join([_wrap(verdict, ""), "", *map(_format_finding, diagnosis.findings)])
-
-
-def _format_finding(finding: Finding) -> str:
-    lines = [_wrap(finding.detail, _COLUMNS.format(finding.name, finding.state))]
-    if finding.remedy:
-        lines.append(_wrap(f"-> {finding.remedy}", " " * _INDENT))
+    # Where one thing is in the way of many, what to do about it is said once.
+    said: dict[str, str] = {}
+    lines = [_wrap(verdict, ""), ""]
+    for finding in diagnosis.findings:
+        lines.append(_wrap(finding.detail, _COLUMNS.format(finding.name, finding.state)))
+        first = said.setdefault(finding.remedy, finding.name)
+        if finding.remedy:
+            remedy = finding.remedy if first == finding.name else f"as for {first}"
+            lines.append(_wrap(f"-> {remedy}", " " * _INDENT))
     return "\n".join(lines)
 
 

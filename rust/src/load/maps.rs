@@ -59,7 +59,10 @@ pub(super) fn create_maps(
         }
         Ok((name.clone(), fd))
     };
-    facts.iter().filter(|(_, facts)| facts.sharing != Sharing::Extern).map(create).collect()
+    let mut own: Vec<_> = facts.iter().filter(|(_, facts)| facts.sharing != Sharing::Extern).collect();
+    // Whatever is wrong, it is said of the same map each time.
+    own.sort_by_key(|(name, _)| *name);
+    own.into_iter().map(create).collect()
 }
 
 fn create_map(facts: &MapFacts, map: &ObjectMap, btf: Option<&OwnedFd>) -> io::Result<OwnedFd> {
