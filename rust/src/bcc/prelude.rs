@@ -215,8 +215,9 @@ impl Names {
 fn helper(tokens: &[Token]) -> Option<(usize, usize)> {
     let parameters = 2 + tokens.get(2..)?.iter().position(|token| token.is(b'('))?;
     let close = parameters + tokens[parameters..].windows(2).position(|pair| pair[0].is(b')') && pair[1].is(b')'))?;
-    // `name , (`; not the macro's own definition.
-    (tokens[parameters - 2].kind == Kind::Identifier).then_some((parameters - 2, close + 2))
+    // Not in the macro's own definition.
+    let is_name = tokens[parameters - 2].kind == Kind::Identifier && tokens[parameters - 1].is(b',');
+    is_name.then_some((parameters - 2, close + 2))
 }
 
 #[cfg(test)]
@@ -253,6 +254,17 @@ mod tests {
         assert!(clock.contains("#define __rtrace_helper("));
         assert!(clock.contains("__rtrace_helper(5, u64, bpf_ktime_get_ns, (void))"));
         assert!(!clock.contains("bpf_ktime_get_boot_ns"));
+    }
+
+    #[test]
+    fn pieces_lie_behind_each_other() {
+        let names = Names::read(false);
+        assert_eq!(names.pieces.len(), HEADERS.len());
+        for pieces in &names.pieces {
+            assert!(pieces.array_windows().all(|[one, next]| one.place.end <= next.place.start));
+        }
+        let helpers = names.pieces[0].iter().filter(|piece| piece.name.starts_with("bpf_")).count();
+        assert_eq!(helpers, HEADERS[0].text.matches("\n__rtrace_helper(").count());
     }
 
     #[test]
