@@ -118,7 +118,8 @@ def test_a_cell_that_does_not_compile_shows_its_line_and_detaches_what_was_there
     assert refused.displays[0]["data"]["text/plain"] == (
         "CompileError: line 6, column 41: no member named 'no_such' in 'struct tracepoint__syscalls__sys_exit_read'\n"
         "    6 |         sizes.increment(bpf_log2l(args->no_such));\n"
-        "      |                                         ^"
+        "      |                                         ^\n"
+        "hint: `syscalls:sys_exit_read` has the fields __syscall_nr, ret"
     )
     assert "<pre>    6 |         sizes.increment(" in refused.displays[0]["data"]["text/html"]
     assert refused.traceback == [refused.displays[0]["data"]["text/plain"].splitlines()[0]]
