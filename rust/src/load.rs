@@ -23,6 +23,7 @@ use self::maps::create_maps;
 use crate::{
     bcc::{
         kernel_reads::{self, Context},
+        masks,
         object::Dialect,
         tracepoint_btf,
     },
@@ -199,11 +200,15 @@ impl Loader {
             .functions
             .get(&program.function_key())
             .ok_or_else(|| refused(format!("program `{name}` has no instructions")))?;
+        let mut function = Cow::Borrowed(function);
+        if self.dialect {
+            masks::narrow(&mut function.to_mut().instructions);
+        }
         let mut contexts = if self.dialect { kernel_reads::contexts_of(kind.program_type) } else { &[] }.iter();
         loop {
             let function = match contexts.next() {
-                Some(context) => Cow::Owned(replace_reads(&self.object, function, *context)?),
-                None => Cow::Borrowed(function),
+                Some(context) => Cow::Owned(replace_reads(&self.object, &function, *context)?),
+                None => Cow::Borrowed(&*function),
             };
             let (functions, lines) = source_info(&function);
             let attributes = ProgramAttributes {
@@ -304,7 +309,10 @@ fn explain_refusal(
 ) -> Error {
     let name = attributes.name;
     let (text, _) = verifier_log(attributes, 1);
-    let lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    // Before Linux 6.4 a log that is too long has no end, which is where this is said.
+    let cut = text.len() + 1 >= LOG_BYTES && source.raw_os_error() == Some(libc::E2BIG);
+    lines.extend(cut.then(|| way_out::TOO_LONG.to_owned()));
     // A verifier that never got to see the program leaves an empty log: that is the system refusing, not it.
     if lines.len() > 1 {
         let errno = source.raw_os_error();
@@ -323,9 +331,11 @@ fn explain_refusal(
     })
 }
 
+/// Room for the verifier's log.
+const LOG_BYTES: usize = 16 << 20;
+
 /// Load a program once more, with the verifier's log at a level; return the log and what became of it.
 fn verifier_log(attributes: &ProgramAttributes<'_>, level: u32) -> (String, io::Result<OwnedFd>) {
-    const LOG_BYTES: usize = 16 << 20;
     let mut log = vec![0; LOG_BYTES];
     let loaded = bpf::program_load(attributes, Some((&mut log, level)));
     let text = String::from_utf8_lossy(log.split(|byte| *byte == 0).next().unwrap_or_default()).into_owned();

@@ -15,6 +15,7 @@ pub(crate) mod kernel_reads;
 pub(crate) mod kernel_types;
 pub(crate) mod lexer;
 pub(crate) mod line_marks;
+pub(crate) mod masks;
 pub(crate) mod methods;
 pub(crate) mod object;
 pub(crate) mod packet_headers;

@@ -1,5 +1,8 @@
 //! The way out of what the verifier says, which speaks of registers where programs have variables.
 
+/// What rtrace adds to a log that ends before the verifier gave up.
+pub(super) const TOO_LONG: &str = "the verifier follows 1,000,000 instructions at most (the end of its log is missing)";
+
 /// Words of its log, which kernels have differently, and what to do about them; the first that is found counts.
 const WAYS_OUT: [(&[&str], &str); 12] = [
     (
@@ -11,7 +14,7 @@ const WAYS_OUT: [(&[&str], &str); 12] = [
         "the loop has to end, after a number of rounds that is a constant",
     ),
     (
-        &["BPF program is too large. Processed", "The sequence of"],
+        &["BPF program is too large. Processed", "The sequence of", TOO_LONG],
         "every round of every loop is followed: let loops end after a small number of rounds that is a constant, as in \
          `for (int i = 0; i < 64; i++)`",
     ),
