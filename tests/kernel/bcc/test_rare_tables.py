@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tests.kernel.conftest import Reader
 
 # include/uapi/linux/if_xdp.h; Python has no names for these.
-AF_XDP, SOL_XDP, XDP_UMEM_FILL_RING, XDP_UMEM_COMPLETION_RING = 44, 283, 5, 6
+AF_XDP, SOL_XDP, XDP_RX_RING, XDP_UMEM_FILL_RING, XDP_UMEM_COMPLETION_RING = 44, 283, 2, 5, 6
 LOOPBACK = socket.if_nametoindex("lo")
 
 
@@ -94,7 +94,8 @@ def test_sockets_of_xdp(on_read: Callable[..., BPF]) -> None:
     with socket.socket(AF_XDP, socket.SOCK_RAW) as xdp, socket.socket() as tcp:
         with pytest.raises(MapError):
             xsks[0] = tcp
-        # Without rings it is no socket for such a map.
+        # Without rings it is no socket for such a map; Linux 7 asks for one to receive into, too.
+        xdp.setsockopt(SOL_XDP, XDP_RX_RING, 64)
         xdp.setsockopt(SOL_XDP, XDP_UMEM_FILL_RING, 64)
         xdp.setsockopt(SOL_XDP, XDP_UMEM_COMPLETION_RING, 64)
         xsks[0] = xdp
