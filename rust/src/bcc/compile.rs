@@ -173,24 +173,24 @@ fn build(
     let mut flags: Vec<String> = FLAGS.iter().map(|flag| (*flag).to_owned()).collect();
     flags.push(MACHINE.to_owned());
     if compiler.kind == Kind::Zig {
-        // A new clang makes `er & 127` of an index `er` that was compared with 69, so that the verifier forgets what it
-        // was compared with; not where there are instructions for 32 bits.
+        // A new clang makes `r6 & 127` of an index that was compared with 69. Without instructions for 32 bits the
+        // comparison is of a copy, which the verifier does not take for the index; with them it is of `w6`, and what
+        // [`super::masks`] makes of the mask keeps what is known of that.
         flags.push("-mcpu=v3".to_owned());
     }
     flags.extend(request.cflags.iter().cloned());
     flags.extend(more_flags.iter().map(|flag| (*flag).to_owned()));
-    let compile = |prelude| -> Result<_, Error> {
-        // Compilers take as long to start as the kernel's types to read: both at once.
-        let started = compiler.start(folder.path(), OUTPUT, &flags);
-        let (front, hint) = front(program, kernel, cpus, &request.cflags, prelude)?;
-        Ok((started.and_then(|started| started.finish(&input(program, front))), hint))
-    };
-    let (mut result, mut hint) = compile(Prelude::Needed)?;
-    if let Err(Failure::Refused(_)) = result {
+    let start = || compiler.start(folder.path(), OUTPUT, &flags);
+    // Compilers take as long to start as the kernel's types to read: both at once.
+    let started = start();
+    let front = front(program, kernel, cpus, &request.cflags)?;
+    let mut result = started.and_then(|started| started.finish(&front.input(program, front.needed.as_deref())));
+    if let (Err(Failure::Refused(_)), Some(_)) = (&result, &front.needed) {
         // What is left out may be missing after all, or be what the compiler would say was meant.
         debug!(target: TARGET, "`{}` does not compile: once more with the whole prelude", request.name);
-        (result, hint) = compile(Prelude::Whole)?;
+        result = start().and_then(|started| started.finish(&front.input(program, None)));
     }
+    let hint = front.hint;
     let failed = |diagnostics, log, hint| refused(request, diagnostics, log, hint);
     let said = |message: String| {
         let (file, severity) = (request.name.to_owned(), "error".into());
@@ -250,21 +250,37 @@ fn refused(request: &Request<'_>, diagnostics: Vec<Diagnostic>, log: String, hin
     Error::Compile { name: request.name.to_owned(), diagnostics, excerpt, log, hint }
 }
 
-/// How much of the prelude a program gets.
-#[derive(Clone, Copy, PartialEq)]
-enum Prelude {
-    Needed,
-    Whole,
+/// What stands in front of a program.
+struct Front {
+    /// What comes before the prelude's headers: base types, the kernel's, and its configuration.
+    before: String,
+    /// What the program needs of the prelude's headers, in their order; `None` if that is all of them.
+    needed: Option<Vec<String>>,
+    /// What comes behind them.
+    behind: String,
+    /// What may be said if it does not compile.
+    hint: Option<String>,
 }
 
-/// What stands in front of the program, and what may be said if it does not compile.
-fn front(
-    program: &Program,
-    kernel: &Kernel,
-    cpus: usize,
-    cflags: &[String],
-    prelude: Prelude,
-) -> Result<(String, Option<String>), Error> {
+impl Front {
+    /// Put it before the program's own file, with these headers or with the whole ones.
+    fn input(&self, program: &Program, headers: Option<&[String]>) -> String {
+        let mut text = String::with_capacity(self.before.len() + (80 << 10));
+        text.push_str(&self.before);
+        for (index, header) in prelude::HEADERS.iter().enumerate() {
+            section(&mut text, header.name, headers.map_or(header.text, |needed| &needed[index]));
+        }
+        text.push_str(&self.behind);
+        if let Some(unit) = program.units.first() {
+            section(&mut text, &unit.compiled_as, &unit.rewritten);
+        }
+        section(&mut text, diagnostics::END, prelude::END);
+        text
+    }
+}
+
+/// Gather what stands in front of the program.
+fn front(program: &Program, kernel: &Kernel, cpus: usize, cflags: &[String]) -> Result<Front, Error> {
     let mut scan = Scan::default();
     for unit in &program.units {
         scan.add(&unit.source, &unit.tokens);
@@ -287,7 +303,7 @@ fn front(
     request.own_names.extend(names.scan.own_names.iter().copied());
     let types = kernel_types::of_kernel(&request).map_err(|source| Error::Btf { of: "vmlinux".into(), source })?;
     let [major, minor, patch] = kernel.version();
-    let mut text = String::with_capacity(types.len() + (80 << 10));
+    let mut text = String::with_capacity(types.len() + (8 << 10));
     section(&mut text, "rtrace/base.h", prelude::BASE);
     section(&mut text, "rtrace/types.h", &types);
     section(&mut text, "rtrace/tracepoints.h", &structs);
@@ -300,17 +316,15 @@ fn front(
     let packets = program.packet_headers.declarations();
     let own = program.units.iter().map(|unit| unit.rewritten.as_str());
     let mentioned = mentioned(own.chain([structs.as_str(), packets.as_str()]).chain(cflags.iter().map(String::as_str)));
-    let headers = mentioned.filter(|_| prelude == Prelude::Needed).map(|mentioned| names.needed(mentioned.into_iter()));
-    for (index, header) in prelude::HEADERS.iter().enumerate() {
-        section(&mut text, header.name, headers.as_ref().map_or(header.text, |needed| &needed[index]));
-    }
+    let needed = mentioned.map(|mentioned| names.needed(mentioned.into_iter()));
+    let mut behind = String::new();
     if !program.bcc_headers.is_empty() {
-        section(&mut text, prelude::PROTO.name, prelude::PROTO.text);
+        section(&mut behind, prelude::PROTO.name, prelude::PROTO.text);
     }
-    section(&mut text, "rtrace/headers.h", &packets);
+    section(&mut behind, "rtrace/headers.h", &packets);
     let identity = kernel.identity();
-    let _ = writeln!(text, "const char __rtrace_dialect[] SEC(\".rtrace.dialect\") = \"{identity}\";");
-    Ok((text, hint))
+    let _ = writeln!(behind, "const char __rtrace_dialect[] SEC(\".rtrace.dialect\") = \"{identity}\";");
+    Ok(Front { before: text, needed, behind, hint })
 }
 
 /// Return the identifiers in some texts in C; `None` if they paste tokens, which may become any.
@@ -353,16 +367,6 @@ fn tracepoint_structs(scan: &Scan<'_>) -> (String, Vec<String>, Option<String>) 
         }
     }
     (text, wanted, hint)
-}
-
-/// The program's own file behind its prelude.
-fn input(program: &Program, front: String) -> String {
-    let mut text = front;
-    if let Some(unit) = program.units.first() {
-        section(&mut text, &unit.compiled_as, &unit.rewritten);
-    }
-    section(&mut text, diagnostics::END, prelude::END);
-    text
 }
 
 /// Write the program's headers, and all of it as the user wrote it, from which the compiler takes the lines that the
