@@ -58,7 +58,8 @@ impl Batch {
     pub(crate) fn push(&mut self, source: u32, first: &[u8], rest: &[u8]) {
         // As aligned as any struct's fields want to be.
         let start = self.used.next_multiple_of(8);
-        let (middle, end) = (start + first.len(), start + first.len() + rest.len());
+        let middle = start + first.len();
+        let end = middle + rest.len();
         if end > self.bytes.len() {
             self.bytes.resize(end.next_power_of_two(), 0);
         }

@@ -43,7 +43,8 @@ def get_kprobe_functions(event_re: Name) -> set[bytes]:
     matches = re.compile(raw(event_re)).match
     # Modules stand in brackets among the words of ftrace's list.
     found = {name for name in traceable_functions() if matches(name) and not name.startswith(b"[")}
-    return {name for name in found if not re.match(_NOT_FUNCTIONS, name)} - _blacklist() if found else found
+    is_no_function = re.compile(_NOT_FUNCTIONS).match
+    return {name for name in found if not is_no_function(name)} - _blacklist() if found else found
 
 
 @once
@@ -100,10 +101,11 @@ def get_syscall_fnname(name: Name) -> bytes:
 
 def fix_syscall_fnname(name: Name) -> bytes:
     """Return a function's name with this machine's prefix of system calls in place of another's."""
+    function = raw(name)
     for prefix in _ANY_PREFIX:
-        if raw(name).startswith(prefix):
-            return get_syscall_fnname(raw(name).removeprefix(prefix))
-    return raw(name)
+        if function.startswith(prefix):
+            return get_syscall_fnname(function.removeprefix(prefix))
+    return function
 
 
 def kernel_struct_has_field(struct_name: Name, field_name: Name) -> int:

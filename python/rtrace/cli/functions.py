@@ -30,7 +30,7 @@ from rtrace.errors import CommandError, RtraceError
 
 TYPE_CHECKING = False  # saves the import of typing
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection
 
 LISTED = "available_filter_functions"
 ANSWERS = {True: "yes", False: "no", None: "unknown"}
@@ -73,7 +73,7 @@ def find(patterns: list[str]) -> list[tuple[str, str | None]]:
     return sorted((pair for pair in functions if pair[0] in wanted), key=lambda pair: (pair[0], pair[1] or ""))
 
 
-def suggest(pattern: str, names: Iterable[str]) -> str | None:
+def suggest(pattern: str, names: Collection[str]) -> str | None:
     """Return a hint that names functions which look like the pattern, or says how many contain it."""
     parts = sum(pattern in name for name in names)
     if parts:
