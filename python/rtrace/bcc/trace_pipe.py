@@ -1,9 +1,10 @@
 """What programs print with ``bpf_trace_printk``, read from the kernel's one trace pipe.
 
-The pipe is shared: whatever any program on the machine prints comes out of it, and a line that one reader has taken no
-other reader gets. Nothing in a line tells whose program printed it, and the kernel prints into no other instance of
-the trace buffer, so rtrace cannot give a script a pipe of its own. Perf and ring buffers can: use those for anything
-but a first look.
+The pipe is shared: whatever any program on the machine prints comes out of it, a line that one reader has taken no
+other reader gets, and nothing in a line tells whose program printed it. What was printed before one's own object was
+loaded can be told by its time, and is passed over. (The kernel would print into an instance of the trace buffer too,
+but to make one at every start creates a folder for each of some 2,000 tracepoints, and a killed script leaves it
+behind.) Perf and ring buffers are one's own: use those for anything but a first look.
 """
 
 from __future__ import annotations
@@ -21,32 +22,68 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from rtrace.bcc.loaded import Loaded
+    from rtrace.bcc.trace_line import Older
 
     Fields = tuple[bytes | None, int | None, int | None, bytes | None, float | None, bytes | None]
 
 _NOTHING: Fields = (None, None, None, None, None, None)
 # Where tracing is switched off a read returns at once, with nothing.
 _PAUSE = 0.1
+# How far the clocks of two CPUs may be apart, and the trace buffer's from ours (NTP: at most 500 parts in a million).
+_SLACK = 0.1
+_DRIFT = 0.001
 
 
 class TracePipe:
     """The trace pipe of one BPF object, opened when it is first read."""
 
     def __init__(self) -> None:
+        self._made = time.monotonic()
         self._file: BinaryIO | None = None
         self._pending = b""
         self._lost = 0
+        # What is older than this object; None as soon as nothing can be.
+        self._older: Older | None = None
 
     def open(self, *, nonblocking: bool) -> BinaryIO:
         """Return the file."""
         if self._file is None:
+            _make_room()
+            self._older = self._older_than_this()
             self._file = open(os.path.join(tracefs(), "trace_pipe"), "rb", buffering=0)  # noqa: SIM115  # kept
         os.set_blocking(self._file.fileno(), not nonblocking)
         return self._file
 
+    def _older_than_this(self) -> Older | None:
+        """Return what tells older lines; None if the trace buffer's clock counts no seconds."""
+        from rtrace.bcc import trace_line  # noqa: PLC0415  # patterns take longer to compile than to attach
+
+        elapsed = time.monotonic() - self._made
+        try:
+            with open(os.path.join(tracefs(), "per_cpu", "cpu0", "stats"), "rb") as file:
+                now = trace_line.now(file.read())
+        except OSError:
+            return None
+        return None if now is None else trace_line.Older(now - elapsed * (1 + _DRIFT) - _SLACK)
+
     def readline(self, *, nonblocking: bool) -> bytes | None:
         """Return the next line without its end; None if there is none now and that must not be waited for."""
         file = self.open(nonblocking=nonblocking)
+        while (line := self._next(file, nonblocking=nonblocking)) is not None:
+            if self._older is None:
+                return line
+            if self._older.holds(line):
+                continue
+            kept, self._older.kept = self._older.kept, b""
+            if kept:
+                self._pending = line + b"\n" + self._pending
+                return kept
+            if self._older.over:
+                self._older = None
+            return line
+        return None
+
+    def _next(self, file: BinaryIO, *, nonblocking: bool) -> bytes | None:
         while b"\n" not in self._pending:
             more = file.read(65536)
             if more:
@@ -78,6 +115,21 @@ class TracePipe:
         if self._lost:
             message = f"{self._lost} lines of the trace pipe were lost: programs print faster than they are read"
             warnings.warn(message, LostEventsWarning, stacklevel=3)
+
+
+def _make_room() -> None:
+    """Let the trace buffer grow to its usual size.
+
+    Until something traces by the files of tracefs the kernel keeps it at 7 KiB for each CPU, some hundred lines, and a
+    program that prints does not count.
+    """
+    try:
+        with open(os.path.join(tracefs(), "buffer_size_kb"), "r+b", buffering=0) as file:
+            _, expanded, size = file.read(64).partition(b"(expanded: ")
+            if expanded:
+                file.write(size.partition(b")")[0])
+    except OSError:  # read-only, say: the lines it loses are told
+        return
 
 
 class TraceMethods:

@@ -1,5 +1,7 @@
 #!/usr/bin/python3
-"""Who copies how many bytes from file to file, by a tracepoint and the trace pipe."""
+"""How many bytes a process copies from file to file, by a tracepoint and the trace pipe."""
+
+import sys
 
 from bcc import BPF
 from bcc.utils import printb
@@ -7,10 +9,12 @@ from bcc.utils import printb
 b = BPF(
     text="""
 TRACEPOINT_PROBE(syscalls, sys_enter_sendfile64) {
+    if (bpf_get_current_pid_tgid() >> 32 != PID)
+        return 0;
     bpf_trace_printk("%d\\n", args->count);
     return 0;
 }
-"""
+""".replace("PID", sys.argv[1])
 )
 
 print("%-18s %-16s %-6s %s" % ("TIME(s)", "COMM", "PID", "BYTES"), flush=True)
