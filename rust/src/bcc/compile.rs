@@ -310,6 +310,8 @@ fn front(program: &Program, kernel: &Kernel, cpus: usize, cflags: &[String]) -> 
     section(&mut text, "rtrace/config.h", &kernel_config::definitions(&options, &kernel.release));
     let _ = writeln!(text, "#define LINUX_VERSION_CODE {}", (major << 16) + (minor << 8) + patch.min(255));
     let _ = writeln!(text, "#define __rtrace_possible_cpus {cpus}");
+    let _ = writeln!(text, "#define __rtrace_hz {}", sys::ticks_per_second());
+    let _ = writeln!(text, "#define __rtrace_page_shift {}", sys::page_size().trailing_zeros());
     for method in &program.optional_methods {
         let _ = writeln!(text, "#define __rtrace_uses_{method}");
     }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use aya_obj::EbpfSectionKind;
-use object::{Object as _, ObjectSection as _, ObjectSymbol as _, RelocationTarget, SectionKind};
+use object::{Object as _, ObjectSection as _, ObjectSymbol as _, RelocationTarget, SectionKind, SymbolKind};
 
 use super::kernel_identity::Kernel;
 
@@ -22,7 +22,7 @@ const MAP_SUFFIX: &str = "__map";
 pub(crate) struct Dialect {
     /// The kernel whose types it was compiled against.
     kernel: String,
-    /// Sections that some program refers to.
+    /// Sections that some program refers to, or that have variables.
     used: HashSet<String>,
     /// What is said of maps, by name.
     notes: HashMap<String, Note>,
@@ -66,6 +66,13 @@ impl Dialect {
                 used.extend(target.and_then(|section| section.name().ok().map(str::to_owned)));
             }
         }
+        // A variable can be set whether a program reads it or not; what the compiler itself made has no name, or one
+        // with a dot.
+        let variables = file.symbols().filter(|symbol| {
+            symbol.kind() == SymbolKind::Data && symbol.name().is_ok_and(|name| !name.starts_with(['.', '_']))
+        });
+        let sections = variables.filter_map(|variable| file.section_by_index(variable.section_index()?).ok());
+        used.extend(sections.filter_map(|section| section.name().ok().map(str::to_owned)));
         let notes = file.section_by_name(NOTES).and_then(|section| section.data().ok()).unwrap_or_default();
         let notes = notes.split(|byte| *byte == 0).filter_map(|note| Note::parse(str::from_utf8(note).ok()?)).collect();
         Some(Self { kernel, used, notes })

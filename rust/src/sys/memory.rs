@@ -11,8 +11,7 @@ pub(crate) fn prefer_huge_pages<Byte>(unused: &mut [Byte]) {
     if size_of_val(unused) < LARGE {
         return;
     }
-    // SAFETY: has no preconditions.
-    let page = usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(4096);
+    let page = super::page_size();
     let start = unused.as_mut_ptr().cast::<u8>();
     // Whole pages only.
     let skipped = start.align_offset(page);

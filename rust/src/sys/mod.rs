@@ -60,6 +60,21 @@ pub(crate) fn possible_cpus() -> io::Result<usize> {
     Ok(highest + 1)
 }
 
+/// Return the bytes of a page of memory.
+pub(crate) fn page_size() -> usize {
+    // SAFETY: has no preconditions.
+    usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(4096)
+}
+
+/// Return the kernel's `HZ`: what the coarse clock advances by is one of its ticks.
+pub(crate) fn ticks_per_second() -> i64 {
+    let mut tick = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the struct lives across the call.
+    unsafe { libc::clock_getres(libc::CLOCK_MONOTONIC_COARSE, &raw mut tick) };
+    // All kernels have that clock. 300 ticks take 3,333,333 ns each.
+    (1_000_000_000 + tick.tv_nsec / 2) / tick.tv_nsec.max(1)
+}
+
 /// Lift the limit on locked memory for this process; `false` if it may not, or there was no limit.
 ///
 /// Before Linux 5.11 maps and programs count as locked memory, of which a process may have 64 KiB by default.

@@ -40,8 +40,7 @@ impl PerfRing {
     /// Make the buffer of a CPU, of so many pages (a power of two).
     pub(crate) fn new(cpu: u32, pages: usize, wakeup_events: u32) -> io::Result<Self> {
         let (event, counts_losses) = perf::open_output(cpu, wakeup_events)?;
-        // SAFETY: has no preconditions.
-        let page = usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(4096);
+        let page = super::page_size();
         let size = pages * page;
         let protection = libc::PROT_READ | libc::PROT_WRITE;
         // SAFETY: a new mapping wherever the kernel likes.

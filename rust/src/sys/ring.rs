@@ -145,8 +145,7 @@ impl Drop for Mapping {
 impl MappedRing {
     /// Map the ring buffer `map` of `size` bytes.
     pub(crate) fn new(map: BorrowedFd<'_>, size: usize) -> io::Result<Self> {
-        // SAFETY: has no preconditions.
-        let page = usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(4096);
+        let page = super::page_size();
         Ok(Self {
             consumer: Mapping::new(map, page, libc::PROT_READ | libc::PROT_WRITE, 0)?,
             producer: Mapping::new(map, page + 2 * size, libc::PROT_READ, page)?,

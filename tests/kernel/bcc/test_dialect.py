@@ -59,6 +59,9 @@ def test_the_configuration_of_the_running_kernel_is_known() -> None:
 #if !IS_ENABLED(CONFIG_BPF) || !defined(CONFIG_BPF_SYSCALL) || IS_ENABLED(CONFIG_NO_SUCH_OPTION)
 #error "not this kernel's configuration"
 #endif
+#if HZ != CONFIG_HZ
+#error "not as many ticks in a second"
+#endif
 """)
 
 

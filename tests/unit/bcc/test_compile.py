@@ -42,6 +42,20 @@ def test_every_program_of_the_corpus_compiles(path: Path, compiler: str, monkeyp
     assert spec.globals == []
 
 
+def test_variables_can_be_set_whether_a_program_reads_them_or_not() -> None:
+    spec = parse("""
+const volatile int unread = 1;
+const volatile int limits[2] = { 2, 3 };
+int counted;
+int f(struct pt_regs *ctx) { return limits[1]; }
+""")
+    assert spec.globals == ["counted", "limits", "unread"]
+    assert sorted(spec.maps) == [".bss", ".rodata"]
+    spec.set_global("unread", 5)
+    spec.set_global("limits", (6, 7))
+    spec.set_global("counted", 8)
+
+
 @pytest.mark.parametrize("path", sorted(CORPUS.glob("*.c")), ids=lambda path: path.stem)
 def test_what_is_left_out_of_the_prelude_changes_nothing(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Whoever pastes tokens, which may become any name, gets all of it."""

@@ -5,7 +5,7 @@
 #ifndef KBUILD_MODNAME
 #define KBUILD_MODNAME "rtrace"
 #endif
-#define PAGE_SHIFT 12
+#define PAGE_SHIFT __rtrace_page_shift
 #define PAGE_SIZE (1UL << PAGE_SHIFT)
 #define PAGE_MASK (~(PAGE_SIZE - 1))
 #define TASK_COMM_LEN 16
@@ -15,7 +15,7 @@
 #define DISK_NAME_LEN 32
 #define BDEVNAME_SIZE 32
 #define MODULE_NAME_LEN (64 - sizeof(unsigned long))
-#define HZ 250
+#define HZ __rtrace_hz
 #define NSEC_PER_USEC 1000L
 #define NSEC_PER_MSEC 1000000L
 #define NSEC_PER_SEC 1000000000L
