@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from rtrace.errors import ClosedError
-from rtrace.shapes.awaiting import Batches, RecordOwner
+from rtrace.shapes.awaiting import Batches, RecordReader
 
 
-class Source(RecordOwner):
+class Source(RecordReader):
     """Records that the test puts there."""
 
     def __init__(self) -> None:

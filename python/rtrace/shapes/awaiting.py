@@ -25,37 +25,19 @@ if TYPE_CHECKING:
 WAKE_UP = 0.1
 
 
-class RecordOwner(Owner):
-    """Base of what owns a ring buffer: its records can be waited for by ``select`` and awaited."""
+class RecordReader(Owner):
+    """Base of what records are read from: they can be waited for by ``select`` and awaited."""
 
     def read(self, timeout: float | None = None) -> NDArray[np.void]:
         """Take the records that have come since the last read."""
         raise NotImplementedError
 
     def fileno(self) -> int:
-        """Return a descriptor that is readable while records wait to be read.
-
-        For ``select``, ``poll``, ``epoll`` and event loops; nothing is to be read from it but by :meth:`read`. It
-        becomes readable as the ring buffer's reader is woken, or 50 ms after the first record at the latest, and when
-        the measurement is closed.
-
-        Raises
-        ------
-        ClosedError
-            If it has been closed.
-        """
+        """Return a descriptor that is readable while records wait to be read."""
         raise NotImplementedError
 
     def detach(self) -> None:
-        """Let no more records come; those that came before can still be read, and :meth:`close` is due all the same.
-
-        Doing it again changes nothing.
-
-        Raises
-        ------
-        ClosedError
-            If it has been closed.
-        """
+        """Let no more records come; those that came before can still be read."""
         raise NotImplementedError
 
     def _collect(self, duration: float) -> list[NDArray[np.void]]:
@@ -108,7 +90,7 @@ class Batches:
 
     __slots__ = ("_source",)
 
-    def __init__(self, source: RecordOwner) -> None:
+    def __init__(self, source: RecordReader) -> None:
         self._source = source
 
     def __aiter__(self) -> Self:

@@ -8,7 +8,7 @@ import warnings
 
 from rtrace import option_checks
 from rtrace.errors import LostEventsWarning
-from rtrace.shapes.awaiting import RecordOwner, Snapshots
+from rtrace.shapes.awaiting import RecordReader, Snapshots
 
 TYPE_CHECKING = False  # saves the import of typing
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from rtrace.shapes.splits import Split
 
 
-class Counting(RecordOwner):
+class Counting(RecordReader):
     """Base of what counts latencies: gives snapshots of the histogram, and one for each interval.
 
     Attributes

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rtrace.shapes.awaiting import Batches, RecordOwner
+from rtrace.shapes.awaiting import Batches, RecordReader
 
 TYPE_CHECKING = False  # saves the import of typing
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rtrace.trace import Trace
 
 
-class RecordStream(RecordOwner):
+class RecordStream(RecordReader):
     """Base of what yields batches of records, without end."""
 
     def losses(self) -> dict[str, int]:

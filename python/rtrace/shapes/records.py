@@ -8,7 +8,7 @@ import warnings
 from datetime import UTC, datetime
 
 from rtrace.errors import LostEventsWarning
-from rtrace.shapes.awaiting import RecordOwner
+from rtrace.shapes.awaiting import RecordReader
 
 TYPE_CHECKING = False  # saves the import of typing
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ class Records:
         return self._facts
 
 
-class RecordsOwner(RecordOwner):
+class RecordsOwner(RecordReader):
     """Base of what runs a session with records: hands on to them as long as it is open."""
 
     _records: Records
