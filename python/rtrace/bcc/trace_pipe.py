@@ -1,14 +1,17 @@
 """What programs print with ``bpf_trace_printk``, read from the kernel's one trace pipe.
 
-The pipe is shared: whatever any program on the machine prints comes out of it, a line that one reader has taken no
-other reader gets, and nothing in a line tells whose program printed it. What was printed before one's own object was
-loaded can be told by its time, and is passed over. (The kernel would print into an instance of the trace buffer too,
-but to make one at every start creates a folder for each of some 2,000 tracepoints, and a killed script leaves it
-behind.) Perf and ring buffers are one's own: use those for anything but a first look.
+The pipe is shared: whatever any program on the machine prints comes out of it, and nothing in a line tells whose
+program printed it. What was printed before one's own object was loaded can be told by its time, and is passed over.
+
+Linux 6.6 lets one reader at a time open it, and so do older ones with their updates: who comes second gets an instance
+of the trace buffer, which has all that is printed from then on. Others let readers take each other's lines. One for
+everyone would prevent that, but before Linux 6.6 it means making a folder for each of some 2,000 tracepoints. Perf and
+ring buffers are one's own: use those for anything but a first look.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import time
@@ -22,13 +25,15 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from rtrace.bcc.loaded import Loaded
+    from rtrace.bcc.trace_instance import TraceInstance
     from rtrace.bcc.trace_line import Older
 
     Fields = tuple[bytes | None, int | None, int | None, bytes | None, float | None, bytes | None]
 
 _NOTHING: Fields = (None, None, None, None, None, None)
-# Where tracing is switched off a read returns at once, with nothing.
-_PAUSE = 0.1
+# Longest wait in one go, in ms: a signal that comes just before it is seen after it, and the kernel ends it only when
+# the buffer is half full.
+_WAIT = 50
 # How far the clocks of two CPUs may be apart, and the trace buffer's from ours (NTP: at most 500 parts in a million).
 _SLACK = 0.1
 _DRIFT = 0.001
@@ -42,6 +47,7 @@ class TracePipe:
         self._file: BinaryIO | None = None
         self._pending = b""
         self._lost = 0
+        self._instance: TraceInstance | None = None
         # What is older than this object; None as soon as nothing can be.
         self._older: Older | None = None
 
@@ -50,9 +56,20 @@ class TracePipe:
         if self._file is None:
             _make_room()
             self._older = self._older_than_this()
-            self._file = open(os.path.join(tracefs(), "trace_pipe"), "rb", buffering=0)  # noqa: SIM115  # kept
+            self._file = self._open()
         os.set_blocking(self._file.fileno(), not nonblocking)
         return self._file
+
+    def _open(self) -> BinaryIO:
+        try:
+            return open(os.path.join(tracefs(), "trace_pipe"), "rb", buffering=0)
+        except OSError as error:
+            if error.errno != errno.EBUSY:
+                raise
+        from rtrace.bcc.trace_instance import TraceInstance  # noqa: PLC0415  # seldom
+
+        self._instance = TraceInstance(tracefs())
+        return self._instance.pipe
 
     def _older_than_this(self) -> Older | None:
         """Return what tells older lines; None if the trace buffer's clock counts no seconds."""
@@ -68,7 +85,7 @@ class TracePipe:
 
     def readline(self, *, nonblocking: bool) -> bytes | None:
         """Return the next line without its end; None if there is none now and that must not be waited for."""
-        file = self.open(nonblocking=nonblocking)
+        file = self._file or self.open(nonblocking=False)
         while (line := self._next(file, nonblocking=nonblocking)) is not None:
             if self._older is None:
                 return line
@@ -85,13 +102,12 @@ class TracePipe:
 
     def _next(self, file: BinaryIO, *, nonblocking: bool) -> bytes | None:
         while b"\n" not in self._pending:
-            more = file.read(65536)
-            if more:
+            if more := _read_now(file):
                 self._pending += more
             elif nonblocking:
                 return None
             else:
-                time.sleep(_PAUSE)
+                _wait(file)
         line, _, self._pending = self._pending.partition(b"\n")
         return line
 
@@ -112,9 +128,30 @@ class TracePipe:
             return
         self._file.close()
         self._file = None
+        if self._instance is not None:
+            self._instance.close()
         if self._lost:
             message = f"{self._lost} lines of the trace pipe were lost: programs print faster than they are read"
             warnings.warn(message, LostEventsWarning, stacklevel=3)
+
+
+def _read_now(file: BinaryIO) -> bytes | None:
+    """Read what is there, in whatever mode the file is for those who have it from :meth:`TracePipe.open`."""
+    descriptor = file.fileno()
+    blocking = os.get_blocking(descriptor)
+    os.set_blocking(descriptor, False)
+    try:
+        return file.read(65536)
+    finally:
+        os.set_blocking(descriptor, blocking)
+
+
+def _wait(file: BinaryIO) -> None:
+    import select  # noqa: PLC0415  # only when there is time
+
+    waiting = select.poll()
+    waiting.register(file, select.POLLIN)
+    waiting.poll(_WAIT)
 
 
 def _make_room() -> None:
