@@ -66,9 +66,10 @@ lockdown          unknown  cannot read"""
 
 def test_what_to_do_about_many_is_said_once() -> None:
     findings = [Finding(name, "refused", "not permitted", "ask the owner") for name in ("fentry", "kprobe", "syscall")]
-    text = str(Diagnosis("vm", "6.18", None, (*FINDINGS[:1], *findings)))
-    assert text.count("-> ask the owner") == 1
-    assert text.count("-> as for fentry") == 2
+    found = Diagnosis("vm", "6.18", None, (*FINDINGS[:1], *findings))
+    for text, arrow in ((str(found), "-> "), (found._repr_html_(), "→ ")):
+        assert text.count(f"{arrow}ask the owner") == 1
+        assert text.count(f"{arrow}as for fentry") == 2
 
 
 def test_as_html_and_repr() -> None:

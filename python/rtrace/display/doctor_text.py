@@ -6,7 +6,9 @@ import textwrap
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from rtrace.diagnosis import Diagnosis
+    from collections.abc import Iterable, Iterator
+
+    from rtrace.diagnosis import Diagnosis, Finding
 
 _WIDTH = 79
 _COLUMNS = "{:<18}{:<9}"
@@ -19,16 +21,20 @@ def format_diagnosis(diagnosis: Diagnosis) -> str:
         verdict = f"rtrace works on {diagnosis.host}: functions are timed by {diagnosis.mechanism}"
     else:
         verdict = f"rtrace cannot trace anything on {diagnosis.host}"
-    # Where one thing is in the way of many, what to do about it is said once.
-    said: dict[str, str] = {}
     lines = [_wrap(verdict, ""), ""]
-    for finding in diagnosis.findings:
+    for finding, remedy in with_remedies(diagnosis.findings):
         lines.append(_wrap(finding.detail, _COLUMNS.format(finding.name, finding.state)))
-        first = said.setdefault(finding.remedy, finding.name)
-        if finding.remedy:
-            remedy = finding.remedy if first == finding.name else f"as for {first}"
+        if remedy:
             lines.append(_wrap(f"-> {remedy}", " " * _INDENT))
     return "\n".join(lines)
+
+
+def with_remedies(findings: Iterable[Finding]) -> Iterator[tuple[Finding, str]]:
+    """Yield each finding and what to do about it, which is said once where one thing is in the way of many."""
+    said: dict[str, str] = {}
+    for finding in findings:
+        first = said.setdefault(finding.remedy, finding.name)
+        yield finding, finding.remedy if first == finding.name or not finding.remedy else f"as for {first}"
 
 
 def _wrap(text: str, start: str) -> str:
