@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import rtrace
-from tests.kernel.conftest import collect, open_for_direct_writes, writes_of_ours
+from tests.kernel.conftest import collect, open_for_direct_writes, told_missing, writes_of_ours
 from tests.kernel.test_tracepoint_latency import BLOCK, END, START
 
 if TYPE_CHECKING:
@@ -262,12 +262,6 @@ def test_a_forgotten_measurement_detaches_with_a_warning() -> None:
         del measurement
 
 
-def missed(measurement: rtrace.TracepointLatency) -> int:
-    """Return how often the kernel did not run a program, which it may in the middle of the same one."""
-    session = measurement._live().session
-    return sum(session.object.program_info(link.program)["recursion_misses"] for link in session.links)
-
-
 def test_requests_by_disk_and_kind(disk_file: Path) -> None:
     """Through the kernel's own struct request, whose end an interrupt may find in the middle of another's."""
     writes = 211
@@ -283,7 +277,7 @@ def test_requests_by_disk_and_kind(disk_file: Path) -> None:
             os.pwrite(file, block, number * BLOCK)
         for measurement, by in ((by_kind, "rwbs"), (by_disk, "dev")):
             hist = measurement.snapshot()
-            assert writes - missed(measurement) <= hist.total <= writes
+            assert writes - told_missing(measurement) <= hist.total <= writes
             trace = measurement.trace([collect(measurement, hist.total)])
             assert totals(hist) == totals(trace.histogram(by=by))
             names = {"rwbs": trace.names("rwbs"), "dev": trace.names("dev")}[by].tolist()

@@ -6,13 +6,14 @@ import mmap
 import os
 import signal
 import threading
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 import rtrace
-from tests.kernel.conftest import collect, open_for_direct_writes, writes_of_ours
+from tests.kernel.conftest import collect, open_for_direct_writes, told_missing, writes_of_ours
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -132,12 +133,12 @@ def test_of_requests_in_parallel_none_goes_missing_uncounted(disk_file: Path) ->
             writer.join()
         # A write returns when its request has ended.
         records = recording.read(timeout=0)
-        losses = recording.losses()
+        missing = told_missing(recording)
     os.close(file)
     ours = records[(records["bytes"] == size) & np.char.startswith(records["rwbs"], b"W")]
     found = len(set(ours["sector"].tolist()))
     assert found == len(ours)
-    assert THREADS * WRITES - found <= losses.get("hits_missed", 0)
+    assert THREADS * WRITES - found <= missing
 
 
 def test_requests_look_as_the_tracepoint_shows_them(disk_file: Path) -> None:
@@ -155,25 +156,26 @@ def test_requests_look_as_the_tracepoint_shows_them(disk_file: Path) -> None:
             os.pwrite(file, block, number * size)
         for number in range(WRITES):
             os.preadv(file, [block], number * size)
-        ours, theirs = collect(recording, 2 * WRITES), collect(reference, 2 * WRITES)
+        # Reads and writes return when their requests have ended.
+        ours, theirs = recording.read(timeout=0), reference.read(timeout=0)
+        missing = told_missing(recording)
     os.close(file)
-    assert sorted(ours[fields].tolist()) == sorted(theirs[fields].tolist())
+    assert 2 * WRITES - missing <= len(ours) <= 2 * WRITES
+    # What the reference has missed is all that it may not have.
+    unlike = Counter(map(tuple, ours[fields].tolist())) - Counter(map(tuple, theirs[fields].tolist()))
+    assert unlike.total() <= 2 * WRITES - len(theirs)
     assert {text[:1] for text in ours["rwbs"].tolist()} == {b"R", b"W"}
 
 
 @pytest.mark.parametrize("key", ["request", ("dev", "sector")])
 def test_disksnoop_sees_every_byte_that_is_written(key: str | tuple[str, ...], disk_file: Path) -> None:
     file = open_for_direct_writes(disk_file, WRITES * BLOCK)
-    sectors: set[int] = set()
-    total = 0
     with mmap.mmap(-1, BLOCK) as block, rtrace.disksnoop(key=key, filter=writes_of_ours(disk_file, BLOCK)) as recording:
         for number in range(WRITES):
             os.pwrite(file, block, number * BLOCK)
-        while len(sectors) < WRITES:
-            records = recording.read(timeout=30)
-            assert len(records), "no record came"
-            sectors.update(records["sector"].tolist())
-            total += int(records["bytes"].sum())
-        assert recording.losses() == {}
+        # A write returns when its request has ended.
+        records = recording.read(timeout=0)
+        missing = told_missing(recording)
     os.close(file)
-    assert total == WRITES * BLOCK
+    assert (records["bytes"] == BLOCK).all()
+    assert WRITES - missing <= len(set(records["sector"].tolist())) == len(records) <= WRITES
