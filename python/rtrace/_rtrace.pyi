@@ -47,6 +47,7 @@ __all__ = [
     "poll_buffers",
     "show_c",
     "struct_has_member",
+    "struct_member_bits",
     "struct_member",
     "syscall_name",
     "syscall_number",
@@ -334,6 +335,7 @@ def show_c(
     cflags: Sequence[str] = ...,
 ) -> str: ...
 def struct_has_member(name: str, member: str) -> bool | None: ...
+def struct_member_bits(name: str, member: str) -> tuple[int, int] | None: ...
 def poll_buffers(
     buffers: Sequence[
         tuple[PerfBuffer, Callable[[int, int, int], object]] | tuple[RecordBuffer, Callable[[None, int, int], object]]

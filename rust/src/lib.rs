@@ -54,7 +54,7 @@ mod _rtrace {
     #[pymodule_export]
     use super::bcc::interface::{compile_c, find_compiler, show_c};
     #[pymodule_export]
-    use super::bcc::kernel_questions::{enum_has_value, struct_has_member};
+    use super::bcc::kernel_questions::{enum_has_value, struct_has_member, struct_member_bits};
     #[pymodule_export]
     use super::event::EventMaker;
     #[pymodule_export]

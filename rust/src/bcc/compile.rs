@@ -3,8 +3,9 @@
 use std::{
     collections::HashSet,
     fmt::Write,
-    fs, io,
+    fs, io, mem,
     path::{Path, PathBuf},
+    str::FromStr,
 };
 
 use log::{debug, info};
@@ -256,6 +257,8 @@ struct Front {
     before: String,
     /// What the program needs of the prelude's headers, in their order; `None` if that is all of them.
     needed: Option<Vec<String>>,
+    /// All of them.
+    whole: Vec<String>,
     /// What comes behind them.
     behind: String,
     /// What may be said if it does not compile.
@@ -265,10 +268,11 @@ struct Front {
 impl Front {
     /// Put it before the program's own file, with these headers or with the whole ones.
     fn input(&self, program: &Program, headers: Option<&[String]>) -> String {
+        let headers = headers.unwrap_or(&self.whole);
         let mut text = String::with_capacity(self.before.len() + (80 << 10));
         text.push_str(&self.before);
-        for (index, header) in prelude::HEADERS.iter().enumerate() {
-            section(&mut text, header.name, headers.map_or(header.text, |needed| &needed[index]));
+        for (header, body) in prelude::HEADERS.iter().zip(headers) {
+            section(&mut text, header.name, body);
         }
         text.push_str(&self.behind);
         if let Some(unit) = program.units.first() {
@@ -285,19 +289,24 @@ fn front(program: &Program, kernel: &Kernel, cpus: usize, cflags: &[String]) -> 
     for unit in &program.units {
         scan.add(&unit.source, &unit.tokens);
     }
+    // `-DKEY=task_struct`: what is no C at all, the compiler refuses.
+    for flag in cflags {
+        scan.add(flag, &lexer::tokens(flag).unwrap_or_default());
+    }
     let names = Names::read(!program.bcc_headers.is_empty());
-    let options: HashSet<&str> = scan.identifiers.iter().copied().filter(|name| name.starts_with("CONFIG_")).collect();
     let (structs, wanted, hint) = tracepoint_structs(&scan);
     let mut request = kernel_types::Request {
-        identifiers: scan.identifiers,
-        tags: scan.tags,
-        own_tags: scan.own_tags,
-        own_names: scan.own_names,
+        identifiers: mem::take(&mut scan.identifiers),
+        tags: mem::take(&mut scan.tags),
+        own_tags: mem::take(&mut scan.own_tags),
+        own_names: mem::take(&mut scan.own_names),
     };
     let iterators: Vec<String> = scan.iterators.iter().map(|target| format!("bpf_iter__{target}")).collect();
     request.tags.extend(iterators.iter().map(String::as_str));
     request.identifiers.extend(iterators.iter().map(String::as_str));
     names.expand(&mut request.identifiers);
+    let options: HashSet<&str> =
+        request.identifiers.iter().copied().filter(|name| name.starts_with("CONFIG_")).collect();
     request.own_tags.extend(names.scan.own_tags.iter().copied());
     request.own_tags.extend(wanted.iter().map(String::as_str));
     request.own_names.extend(names.scan.own_names.iter().copied());
@@ -308,6 +317,7 @@ fn front(program: &Program, kernel: &Kernel, cpus: usize, cflags: &[String]) -> 
     section(&mut text, "rtrace/types.h", &types);
     section(&mut text, "rtrace/tracepoints.h", &structs);
     section(&mut text, "rtrace/config.h", &kernel_config::definitions(&options, &kernel.release));
+    text.push_str(&system_calls(&request.identifiers));
     let _ = writeln!(text, "#define LINUX_VERSION_CODE {}", (major << 16) + (minor << 8) + patch.min(255));
     let _ = writeln!(text, "#define __rtrace_possible_cpus {cpus}");
     let _ = writeln!(text, "#define __rtrace_hz {}", sys::ticks_per_second());
@@ -318,7 +328,8 @@ fn front(program: &Program, kernel: &Kernel, cpus: usize, cflags: &[String]) -> 
     let packets = program.packet_headers.declarations();
     let own = program.units.iter().map(|unit| unit.rewritten.as_str());
     let mentioned = mentioned(own.chain([structs.as_str(), packets.as_str()]).chain(cflags.iter().map(String::as_str)));
-    let needed = mentioned.map(|mentioned| names.needed(mentioned.into_iter()));
+    let needed = mentioned.map(|mentioned| names.needed(mentioned.into_iter(), &scan));
+    let whole = names.whole(&scan);
     let mut behind = String::new();
     if !program.bcc_headers.is_empty() {
         section(&mut behind, prelude::PROTO.name, prelude::PROTO.text);
@@ -326,7 +337,14 @@ fn front(program: &Program, kernel: &Kernel, cpus: usize, cflags: &[String]) -> 
     section(&mut behind, "rtrace/headers.h", &packets);
     let identity = kernel.identity();
     let _ = writeln!(behind, "const char __rtrace_dialect[] SEC(\".rtrace.dialect\") = \"{identity}\";");
-    Ok(Front { before: text, needed, behind, hint })
+    Ok(Front { before: text, needed, whole, behind, hint })
+}
+
+/// Define those of the names that are numbers of system calls: `__NR_openat`.
+fn system_calls(names: &HashSet<&str>) -> String {
+    let number = |name: &&str| syscalls::Sysno::from_str(name.strip_prefix("__NR_")?).ok();
+    let define = |name: &&str| Some(format!("#define {name} {}\n", number(name)?.id()));
+    names.iter().filter_map(define).collect()
 }
 
 /// Return the identifiers in some texts in C; `None` if they paste tokens, which may become any.

@@ -5,6 +5,7 @@ use pyo3::prelude::*;
 use crate::{
     error::Error,
     kernel::btf::{Btf, BtfError, Type, kind},
+    layout::Layout,
 };
 
 /// Structs within structs without a name; corrupt BTF may have loops.
@@ -17,36 +18,58 @@ pub(crate) fn struct_has_member(py: Python<'_>, name: &str, member: &str) -> PyR
     Ok(py.detach(|| ask(|btf| has_member(btf, name, member)))?)
 }
 
+/// Where a member of one of the kernel's structs or unions lies: its first bit, and how many it has; ``None`` if the
+/// kernel has no such member.
+#[pyfunction]
+pub(crate) fn struct_member_bits(py: Python<'_>, name: &str, member: &str) -> PyResult<Option<(u64, u64)>> {
+    Ok(py.detach(|| {
+        ask(|btf| find(btf, name).map_or(Ok(None), |found| find_member(btf, &found, member.as_bytes(), 0)))
+    })?)
+}
+
 /// Whether one of the kernel's enumerations has a value of this name; ``None`` if the kernel has no such type.
 #[pyfunction]
 pub(crate) fn enum_has_value(py: Python<'_>, name: &str, value: &str) -> PyResult<Option<bool>> {
     Ok(py.detach(|| ask(|btf| Ok(has_value(btf, name, value))))?)
 }
 
-fn ask(question: impl FnOnce(&Btf) -> Result<Option<bool>, BtfError>) -> Result<Option<bool>, Error> {
+fn ask<Answer>(question: impl FnOnce(&Btf) -> Result<Answer, BtfError>) -> Result<Answer, Error> {
     let answer = Btf::of_kernel().and_then(|btf| question(&btf));
     answer.map_err(|source| Error::Btf { of: "vmlinux".into(), source })
 }
 
 fn has_member(btf: &Btf, name: &str, member: &str) -> Result<Option<bool>, BtfError> {
-    let found = btf.find(kind::STRUCT, name).or_else(|| btf.find(kind::UNION, name));
-    found.map(|(_, found)| is_within(btf, &found, member.as_bytes(), 0)).transpose()
+    let has = |found: Type<'_>| Ok(find_member(btf, &found, member.as_bytes(), 0)?.is_some());
+    find(btf, name).map(has).transpose()
 }
 
-fn is_within(btf: &Btf, of: &Type<'_>, member: &[u8], level: usize) -> Result<bool, BtfError> {
+fn find<'btf>(btf: &'btf Btf, name: &str) -> Option<Type<'btf>> {
+    let (_, found) = btf.find(kind::STRUCT, name).or_else(|| btf.find(kind::UNION, name))?;
+    Some(found)
+}
+
+/// Find a member's first bit and its number of bits.
+fn find_member(btf: &Btf, of: &Type<'_>, member: &[u8], level: usize) -> Result<Option<(u64, u64)>, BtfError> {
     for candidate in of.members() {
         let name = btf.string(candidate.name_offset);
+        let first = u64::from(candidate.bit_offset);
         if name == member {
-            return Ok(true);
+            let bits = match candidate.bits {
+                0 => Layout::of_type(btf, candidate.type_id)?.size() as u64 * 8,
+                bits => bits.into(),
+            };
+            return Ok(Some((first, bits)));
         }
         if name.is_empty() && level < MOST_LEVELS {
             let (_, part) = btf.resolve(candidate.type_id)?;
-            if matches!(part.kind(), kind::STRUCT | kind::UNION) && is_within(btf, &part, member, level + 1)? {
-                return Ok(true);
+            if part.is_record()
+                && let Some((within, bits)) = find_member(btf, &part, member, level + 1)?
+            {
+                return Ok(Some((first + within, bits)));
             }
         }
     }
-    Ok(false)
+    Ok(None)
 }
 
 fn has_value(btf: &Btf, name: &str, value: &str) -> Option<bool> {

@@ -49,6 +49,9 @@ pub(crate) fn rewrite(source: &str, tokens: &[Token], edits: &mut Edits) -> Vec<
         {
             used.push(*name);
         }
+        if (METHODS.contains(&text) || OPTIONAL.contains(&text)) && before(1, b'.') && is(1, b'(') {
+            put_in_parentheses(&tokens[index + 1..], edits);
+        }
         if METHODS.contains(&text) && before(1, b'.') && is(1, b'(') && index >= 2 {
             let map = tokens[index - 2];
             let part_of_more = index >= 3 && (before(3, b'.') || before(3, b'>'));
@@ -80,6 +83,41 @@ pub(crate) fn rewrite(source: &str, tokens: &[Token], edits: &mut Edits) -> Vec<
         }
     }
     used
+}
+
+/// Put the arguments of a call in parentheses that have commas in braces, `(struct key){1, 2}`: methods are functions,
+/// but to a macro each comma ends an argument. The first of `tokens` opens the call.
+fn put_in_parentheses(tokens: &[Token], edits: &mut Edits) {
+    let mut open = Vec::new();
+    let (mut first, mut has_comma) = (1, false);
+    for (index, token) in tokens.iter().enumerate() {
+        let Kind::Punctuation(punctuation) = token.kind else { continue };
+        let ends = match punctuation {
+            b'(' | b'[' | b'{' => {
+                open.push(punctuation);
+                false
+            }
+            b')' | b']' | b'}' => {
+                open.pop();
+                open.is_empty()
+            }
+            b',' => {
+                has_comma |= open.last() == Some(&b'{');
+                open.len() == 1
+            }
+            _ => false,
+        };
+        if ends {
+            if has_comma {
+                edits.insert(tokens[first].start as usize, "(");
+                edits.insert(tokens[index - 1].end as usize, ")");
+            }
+            (first, has_comma) = (index + 1, false);
+        }
+        if open.is_empty() {
+            return;
+        }
+    }
 }
 
 /// The name in a string of a name alone.
@@ -150,6 +188,25 @@ mod tests {
         ];
         for (source, result) in cases {
             assert_eq!(rewritten(source).0.replace(",  ", ", "), result.replace(",  ", ", "));
+        }
+    }
+
+    #[test]
+    fn commas_in_braces_part_no_arguments() {
+        let cases = [
+            ("h.increment((struct k){1, 2});", "h.increment(((struct k){1, 2}));"),
+            ("h.increment((struct k){f(1, 2)}, 3);", "h.increment((struct k){f(1, 2)}, 3);"),
+            ("h.atomic_increment((struct k){1, 2}, (u64){3});", "h.atomic_increment(((struct k){1, 2}), (u64){3});"),
+            (
+                "e.perf_submit(ctx, &(struct k){{1, 2}, 3}, n)",
+                "__rtrace_perf_submit(e, ctx, (&(struct k){{1, 2}, 3}), n)",
+            ),
+            ("h.increment(a[f(1, 2)], b)", "h.increment(a[f(1, 2)], b)"),
+            ("h.increment((struct k){1, 2}", "h.increment((struct k){1, 2}"),
+            ("h.increment()", "h.increment()"),
+        ];
+        for (source, result) in cases {
+            assert_eq!(rewritten(source).0.replace(",  ", ", "), result);
         }
     }
 

@@ -20,8 +20,9 @@ pub(crate) struct Header {
 }
 
 /// What comes behind the kernel's types, in this order.
-pub(crate) const HEADERS: [Header; 9] = [
+pub(crate) const HEADERS: [Header; 10] = [
     Header { name: "rtrace/helpers.h", text: include_str!("prelude/helpers.h") },
+    Header { name: "rtrace/constants.h", text: include_str!("prelude/constants.h") },
     Header { name: "rtrace/kernel.h", text: include_str!("prelude/kernel.h") },
     Header { name: "rtrace/maps.h", text: include_str!("prelude/maps.h") },
     Header { name: "rtrace/tables.h", text: include_str!("prelude/tables.h") },
@@ -56,6 +57,15 @@ pub(crate) struct Names {
 struct Piece {
     name: &'static str,
     place: Range<usize>,
+    /// Whether it is a macro without parameters, which takes a name wherever that stands.
+    is_plain: bool,
+}
+
+impl Piece {
+    /// Whether a program has something of its own of this name, which the macro would change.
+    fn is_declared(&self, program: &Scan<'_>) -> bool {
+        program.functions.contains(self.name) || self.is_plain && program.values.contains(self.name)
+    }
 }
 
 impl Names {
@@ -103,8 +113,8 @@ impl Names {
                 }
                 _ => None,
             };
-            if let Some((name, end)) = found {
-                let (name, body) = (tokens[name].text(text), &tokens[name + 1..end]);
+            if let Some((at, end)) = found {
+                let (name, body) = (tokens[at].text(text), &tokens[at + 1..end]);
                 let mentions = self.mentions.entry(name).or_default();
                 if token.kind == Kind::Directive {
                     let identifiers = body.iter().filter(|token| token.kind == Kind::Identifier);
@@ -113,8 +123,11 @@ impl Names {
                     mentions.push(HELPER);
                 }
                 if conditions == 0 {
-                    let last = tokens[end - 1];
-                    pieces.push(Piece { name, place: token.start as usize..last.end as usize });
+                    let place = token.start as usize..tokens[end - 1].end as usize;
+                    let has_parameters =
+                        body.first().is_some_and(|first| first.start == tokens[at].end && first.is(b'('));
+                    let is_plain = token.kind == Kind::Directive && !has_parameters;
+                    pieces.push(Piece { name, place, is_plain });
                 }
             }
         }
@@ -168,12 +181,21 @@ impl Names {
     ///
     /// Lines stay where they are. Names that the preprocessor pastes together of names and numbers are known where
     /// `__rtrace_join` does it; a program that pastes itself wants all of it.
-    pub(crate) fn needed<'a>(&'a self, mentioned: impl Iterator<Item = &'a str>) -> Vec<String> {
+    pub(crate) fn needed<'a>(&'a self, mentioned: impl Iterator<Item = &'a str>, program: &Scan<'_>) -> Vec<String> {
         let wanted = self.wanted(mentioned);
-        let without = |(header, pieces): (&Header, &Vec<Piece>)| {
+        self.with(|piece| wanted.contains(piece.name) && !piece.is_declared(program))
+    }
+
+    /// Return the headers with everything that the program does not declare itself.
+    pub(crate) fn whole(&self, program: &Scan<'_>) -> Vec<String> {
+        self.with(|piece| !piece.is_declared(program))
+    }
+
+    fn with(&self, keeps: impl Fn(&Piece) -> bool) -> Vec<String> {
+        let header = |(header, pieces): (&Header, &Vec<Piece>)| {
             let mut text = String::with_capacity(header.text.len());
             let mut at = 0;
-            for piece in pieces.iter().filter(|piece| !wanted.contains(piece.name)) {
+            for piece in pieces.iter().filter(|piece| !keeps(piece)) {
                 text.push_str(&header.text[at..piece.place.start]);
                 text.extend(header.text[piece.place.clone()].bytes().filter(|byte| *byte == b'\n').map(char::from));
                 at = piece.place.end;
@@ -181,7 +203,7 @@ impl Names {
             text.push_str(&header.text[at..]);
             text
         };
-        HEADERS.iter().zip(&self.pieces).map(without).collect()
+        HEADERS.iter().zip(&self.pieces).map(header).collect()
     }
 
     /// Everything that is mentioned, by the program and by what that mentions.
@@ -224,10 +246,10 @@ fn helper(tokens: &[Token]) -> Option<(usize, usize)> {
 mod tests {
     use std::collections::HashSet;
 
-    use super::{HEADERS, Names};
+    use super::{HEADERS, Names, Scan};
 
     fn needed(mentioned: &[&str]) -> String {
-        Names::read(false).needed(mentioned.iter().copied()).concat()
+        Names::read(false).needed(mentioned.iter().copied(), &Scan::default()).concat()
     }
 
     #[test]

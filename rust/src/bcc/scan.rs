@@ -17,6 +17,11 @@ pub(crate) struct Scan<'a> {
     pub(crate) own_tags: HashSet<&'a str>,
     /// Typedefs, functions, variables, enumerators and macros that are defined here.
     pub(crate) own_names: HashSet<&'a str>,
+    /// Members, variables, parameters and enumerators that are declared here, wherever: a macro of the same name would
+    /// change what they are.
+    pub(crate) values: HashSet<&'a str>,
+    /// Functions that are defined here.
+    pub(crate) functions: HashSet<&'a str>,
     /// Tracepoints whose records are wanted as structs.
     pub(crate) tracepoints: BTreeSet<Tracepoint<'a>>,
     /// What `BPF_ITER` goes through, each with a struct of its own.
@@ -24,6 +29,10 @@ pub(crate) struct Scan<'a> {
 }
 
 const TRACEPOINT: &str = "tracepoint__";
+
+/// Words that a name may follow without being declared.
+const NO_TYPES: [&str; 11] =
+    ["return", "else", "case", "goto", "do", "sizeof", "typeof", "__typeof__", "struct", "union", "enum"];
 
 impl<'a> Scan<'a> {
     /// Add what `source`, whose tokens are given, mentions and defines.
@@ -105,6 +114,11 @@ impl<'a> Scan<'a> {
                         && tokens[index - 1].is(b'*')
                         && tokens[index - 2].is(b'(')
                         && tokens.get(index + 1).is_some_and(|next| next.is(b')'));
+                    if enumerates || is_value(source, tokens, index) {
+                        self.values.insert(token.text(source));
+                    } else if depth == 0 && is_function(source, tokens, index) {
+                        self.functions.insert(token.text(source));
+                    }
                     if enumerates || pointer || tokens.get(index + 1).is_some_and(declares) {
                         self.own_names.insert(token.text(source));
                     }
@@ -113,6 +127,27 @@ impl<'a> Scan<'a> {
             }
         }
     }
+}
+
+/// Whether the name at `index` is declared by standing behind a type, as far as that can be told: `u16 port;`, not
+/// `u16 *port;`, which may be a product as well.
+fn is_value(source: &str, tokens: &[Token], index: usize) -> bool {
+    let ends = |next: &Token| matches!(next.kind, Kind::Punctuation(b';' | b'=' | b',' | b'[' | b')' | b':'));
+    is_behind_type(source, tokens, index) && tokens.get(index + 1).is_some_and(ends)
+}
+
+/// Whether the name at `index`, at file scope, is that of a function with a body. No function has the name of a macro,
+/// as `SEC("...")` behind a type has.
+fn is_function(source: &str, tokens: &[Token], index: usize) -> bool {
+    let is_macro = || tokens[index].text(source).bytes().any(|byte| byte.is_ascii_uppercase());
+    let has_body = || tokens[index..].windows(2).find(|pair| pair[0].is(b')')).is_some_and(|pair| pair[1].is(b'{'));
+    let returns = || index > 0 && tokens[index - 1].is(b'*') || is_behind_type(source, tokens, index);
+    tokens.get(index + 1).is_some_and(|next| next.is(b'(')) && !is_macro() && returns() && has_body()
+}
+
+fn is_behind_type(source: &str, tokens: &[Token], index: usize) -> bool {
+    let before = index.checked_sub(1).map(|before| tokens[before]);
+    before.is_some_and(|before| before.kind == Kind::Identifier && !NO_TYPES.contains(&before.text(source)))
 }
 
 /// Whether a `{` that follows these tokens opens an enum.
@@ -142,9 +177,26 @@ mod tests {
         let mut own: Vec<_> = scan.own_names.into_iter().collect();
         own.sort_unstable();
         assert_eq!(own, ["BPF_HASH", "LIMIT", "READ", "WRITE", "f", "hook", "int", "t"]);
+        let mut values: Vec<_> = scan.values.into_iter().collect();
+        values.sort_unstable();
+        assert_eq!(values, ["READ", "WRITE", "a", "comm", "pid"]);
+        assert_eq!(scan.functions, ["f"].into());
         assert_eq!(scan.own_tags.len(), 2);
         assert!(scan.tags.contains("file") && !scan.own_tags.contains("file"));
         assert!(scan.identifiers.contains("f"));
+    }
+
+    #[test]
+    fn what_is_used_is_not_declared() {
+        let source = "#define FLAGS O_RDONLY, O_RDWR\nint f(struct sock *sk) { u64 x = n * HZ; y = 2 * HZ; sk->sk_num = 1; if (x)\n\
+                      return READ; switch (x) { case WRITE: break; } z = (struct sk_num) { READ, WRITE }; goto sk_num; }\n\
+                      static u64 *memset(void *p) { }\nstatic SEC(\"x\") int g(void); int min(int a, int b);";
+        let mut scan = Scan::default();
+        scan.add(source, &tokens(source).unwrap());
+        let mut values: Vec<_> = scan.values.into_iter().collect();
+        values.sort_unstable();
+        assert_eq!(values, ["a", "b", "x"]);
+        assert_eq!(scan.functions, ["f", "memset"].into());
     }
 
     #[test]

@@ -14,6 +14,7 @@ use aya_obj::{
 
 use crate::{
     error::Error,
+    layout::Layout,
     map::{MapFacts, Sharing},
     sys::{
         self,
@@ -151,21 +152,25 @@ fn pin(fd: &OwnedFd, path: &Path) -> io::Result<()> {
 
 /// Whether the kernel accepts types for the keys and values of such a map.
 fn takes_btf(facts: &MapFacts) -> bool {
-    !facts.is_any(&[
-        bpf_map_type::BPF_MAP_TYPE_RINGBUF,
-        bpf_map_type::BPF_MAP_TYPE_PERF_EVENT_ARRAY,
-        bpf_map_type::BPF_MAP_TYPE_CGROUP_ARRAY,
-        bpf_map_type::BPF_MAP_TYPE_STACK_TRACE,
-        bpf_map_type::BPF_MAP_TYPE_PROG_ARRAY,
-        bpf_map_type::BPF_MAP_TYPE_ARRAY_OF_MAPS,
-        bpf_map_type::BPF_MAP_TYPE_HASH_OF_MAPS,
-        bpf_map_type::BPF_MAP_TYPE_DEVMAP,
-        bpf_map_type::BPF_MAP_TYPE_DEVMAP_HASH,
-        bpf_map_type::BPF_MAP_TYPE_CPUMAP,
-        bpf_map_type::BPF_MAP_TYPE_XSKMAP,
-        bpf_map_type::BPF_MAP_TYPE_SOCKMAP,
-        bpf_map_type::BPF_MAP_TYPE_SOCKHASH,
-        bpf_map_type::BPF_MAP_TYPE_QUEUE,
-        bpf_map_type::BPF_MAP_TYPE_STACK,
-    ])
+    let is_prefix_number =
+        facts.is_any(&[bpf_map_type::BPF_MAP_TYPE_LPM_TRIE]) && !matches!(facts.key, Layout::Record(..));
+    // The kernel asks for the struct that it has for prefixes, and takes any bytes without a type.
+    !is_prefix_number
+        && !facts.is_any(&[
+            bpf_map_type::BPF_MAP_TYPE_RINGBUF,
+            bpf_map_type::BPF_MAP_TYPE_PERF_EVENT_ARRAY,
+            bpf_map_type::BPF_MAP_TYPE_CGROUP_ARRAY,
+            bpf_map_type::BPF_MAP_TYPE_STACK_TRACE,
+            bpf_map_type::BPF_MAP_TYPE_PROG_ARRAY,
+            bpf_map_type::BPF_MAP_TYPE_ARRAY_OF_MAPS,
+            bpf_map_type::BPF_MAP_TYPE_HASH_OF_MAPS,
+            bpf_map_type::BPF_MAP_TYPE_DEVMAP,
+            bpf_map_type::BPF_MAP_TYPE_DEVMAP_HASH,
+            bpf_map_type::BPF_MAP_TYPE_CPUMAP,
+            bpf_map_type::BPF_MAP_TYPE_XSKMAP,
+            bpf_map_type::BPF_MAP_TYPE_SOCKMAP,
+            bpf_map_type::BPF_MAP_TYPE_SOCKHASH,
+            bpf_map_type::BPF_MAP_TYPE_QUEUE,
+            bpf_map_type::BPF_MAP_TYPE_STACK,
+        ])
 }

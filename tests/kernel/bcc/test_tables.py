@@ -194,6 +194,16 @@ def test_longest_prefix(on_read: Callable[..., BPF]) -> None:
         routes[(32, (ct.c_ubyte * 4)(11, 0, 0, 1))]
 
 
+def test_longest_prefix_of_a_number(on_read: Callable[..., BPF]) -> None:
+    """The kernel asks for a struct where it is told a type at all."""
+    routes = on_read("BPF_LPM_TRIE(routes, u64, u64, 64);", "u64 key = 0; routes.lookup(&key);")["routes"]
+    ten, eleven = (int.from_bytes(bytes([first, 0, 0, 0]), "little") << 32 for first in (10, 11))
+    routes[ten | 8] = 1
+    assert routes[ten | 32].value == 1
+    with pytest.raises(KeyError):
+        routes[eleven | 32]
+
+
 def test_cgroup_array(on_read: Callable[..., BPF], reader: Reader, cgroups: Path) -> None:
     declarations = "BPF_CGROUP_ARRAY(cgroups, 1); BPF_ARRAY(inside, u64, 1);"
     b = on_read(declarations, "if (cgroups.check_current_task(0) > 0) inside.increment(0);")

@@ -50,6 +50,9 @@ static __rtrace_method unsigned int bpf_log2l(unsigned long v)
 	return (high ? bpf_log2(high) + 32 : bpf_log2(v)) + 1;
 }
 
+/* So many of the lowest bits. */
+#define MASK(bits) ((bits) < 64 ? (1ULL << (bits)) - 1 : ~0ULL)
+
 #define bpf_num_cpus() __rtrace_possible_cpus
 
 /* USDT: rtrace puts the function that asks in front; the functions that read the arguments of its probe come with the

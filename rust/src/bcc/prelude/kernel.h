@@ -33,6 +33,20 @@
 #define U16_MAX ((u16)~0U)
 #define U32_MAX ((u32)~0U)
 #define U64_MAX ((u64)~0ULL)
+#define S8_MAX ((s8)(U8_MAX >> 1))
+#define S16_MAX ((s16)(U16_MAX >> 1))
+#define S32_MAX ((s32)(U32_MAX >> 1))
+#define S64_MAX ((s64)(U64_MAX >> 1))
+#define SIZE_MAX ULONG_MAX
+#define BITS_PER_BYTE 8
+#define BITS_PER_LONG 64
+#define NUMA_NO_NODE (-1)
+#define NR_CPUS CONFIG_NR_CPUS
+#define MAX_NICE 19
+#define MIN_NICE (-20)
+#define MAX_RT_PRIO 100
+#define MAX_PRIO (MAX_RT_PRIO + 40)
+#define DEFAULT_PRIO (MAX_RT_PRIO + 20)
 
 /* Directory entries keep short names themselves; the member was renamed in Linux 6.15. */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 15, 0)
@@ -44,6 +58,12 @@
 
 #define offsetof(type, member) __builtin_offsetof(type, member)
 #define container_of(pointer, type, member) ((type *)((void *)(pointer) - offsetof(type, member)))
+/* What the compiler itself has, made of instructions; nothing is called. */
+#define memset __builtin_memset
+#define memcpy __builtin_memcpy
+#define memmove __builtin_memmove
+#define memcmp __builtin_memcmp
+#define strlen __builtin_strlen
 #define READ_ONCE(x) (*(const volatile __typeof__(x) *)&(x))
 #define WRITE_ONCE(x, value) (*(volatile __typeof__(x) *)&(x) = (value))
 #define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
@@ -69,6 +89,15 @@
 	})
 #define min_t(type, a, b) min((type)(a), (type)(b))
 #define max_t(type, a, b) max((type)(a), (type)(b))
+/* include/linux/math.h, align.h, log2.h */
+#define DIV_ROUND_UP(n, d) (((n) + (d)-1) / (d))
+#define DIV_ROUND_CLOSEST(x, divisor) (((x) + (divisor) / 2) / (divisor))
+#define round_up(x, to) ((((x)-1) | ((__typeof__(x))(to)-1)) + 1)
+#define round_down(x, to) ((x) & ~((__typeof__(x))(to)-1))
+#define ALIGN(x, to) round_up(x, to)
+#define ALIGN_DOWN(x, to) round_down(x, to)
+#define IS_ALIGNED(x, to) (((x) & ((__typeof__(x))(to)-1)) == 0)
+#define is_power_of_2(n) ((n) != 0 && ((n) & ((n)-1)) == 0)
 /* include/linux/math64.h */
 #define div_u64(dividend, divisor) ((u64)(dividend) / (u32)(divisor))
 #define div64_u64(dividend, divisor) ((u64)(dividend) / (u64)(divisor))
@@ -100,6 +129,7 @@
 #define bpf_ntohl(x) __builtin_bswap32(x)
 #define bpf_htonl(x) __builtin_bswap32(x)
 #define bpf_ntohll(x) __builtin_bswap64(x)
+#define bpf_htonll(x) __builtin_bswap64(x)
 #define bpf_be64_to_cpu(x) __builtin_bswap64(x)
 #define bpf_cpu_to_be64(x) __builtin_bswap64(x)
 #define be16_to_cpu(x) __builtin_bswap16(x)
@@ -135,18 +165,22 @@
 #define bio_op(bio) ((bio)->bi_opf & REQ_OP_MASK)
 #define op_is_write(op) ((op)&1)
 #define rq_data_dir(request) (op_is_write(req_op(request)) ? 1 : 0)
+#define REQ_SYNC (1U << __REQ_SYNC)
+#define REQ_META (1U << __REQ_META)
+#define REQ_PRIO (1U << __REQ_PRIO)
+#define REQ_NOMERGE (1U << __REQ_NOMERGE)
+#define REQ_IDLE (1U << __REQ_IDLE)
+#define REQ_INTEGRITY (1U << __REQ_INTEGRITY)
+#define REQ_FUA (1U << __REQ_FUA)
+#define REQ_PREFLUSH (1U << __REQ_PREFLUSH)
+#define REQ_RAHEAD (1U << __REQ_RAHEAD)
+#define REQ_BACKGROUND (1U << __REQ_BACKGROUND)
+#define REQ_NOWAIT (1U << __REQ_NOWAIT)
+#define REQ_SWAP (1U << __REQ_SWAP)
 #define SECTOR_SHIFT 9
 #define SECTOR_SIZE (1 << SECTOR_SHIFT)
 
-/* include/uapi/linux/stat.h, fcntl.h, include/linux/fs.h */
-#define S_IFMT 00170000
-#define S_IFSOCK 0140000
-#define S_IFLNK 0120000
-#define S_IFREG 0100000
-#define S_IFBLK 0060000
-#define S_IFDIR 0040000
-#define S_IFCHR 0020000
-#define S_IFIFO 0010000
+/* include/uapi/linux/stat.h, include/linux/fs.h, mm.h */
 #define S_ISLNK(m) (((m)&S_IFMT) == S_IFLNK)
 #define S_ISREG(m) (((m)&S_IFMT) == S_IFREG)
 #define S_ISDIR(m) (((m)&S_IFMT) == S_IFDIR)
@@ -154,27 +188,11 @@
 #define S_ISBLK(m) (((m)&S_IFMT) == S_IFBLK)
 #define S_ISFIFO(m) (((m)&S_IFMT) == S_IFIFO)
 #define S_ISSOCK(m) (((m)&S_IFMT) == S_IFSOCK)
-#define O_ACCMODE 00000003
-#define O_RDONLY 00000000
-#define O_WRONLY 00000001
-#define O_RDWR 00000002
-#define O_CREAT 00000100
-#define O_EXCL 00000200
-#define O_TRUNC 00001000
-#define O_APPEND 00002000
-#define O_NONBLOCK 00004000
-#define O_CLOEXEC 02000000
 #define READ 0
 #define WRITE 1
 #define FMODE_READ 0x1
 #define FMODE_WRITE 0x2
 #define FMODE_CREATED 0x100000
-#define PROT_READ 0x1
-#define PROT_WRITE 0x2
-#define PROT_EXEC 0x4
-#define MAP_SHARED 0x01
-#define MAP_PRIVATE 0x02
-#define MAP_ANONYMOUS 0x20
 #define VM_READ 0x1
 #define VM_WRITE 0x2
 #define VM_EXEC 0x4
@@ -201,70 +219,27 @@
 #define TASK_RUNNING 0x0
 #define TASK_INTERRUPTIBLE 0x1
 #define TASK_UNINTERRUPTIBLE 0x2
+#define __TASK_STOPPED 0x4
+#define __TASK_TRACED 0x8
+#define EXIT_DEAD 0x10
+#define EXIT_ZOMBIE 0x20
+#define TASK_PARKED 0x40
+#define TASK_DEAD 0x80
+#define TASK_WAKEKILL 0x100
+#define TASK_WAKING 0x200
+#define TASK_NOLOAD 0x400
+#define TASK_NEW 0x800
+#define TASK_KILLABLE (TASK_WAKEKILL | TASK_UNINTERRUPTIBLE)
+#define TASK_IDLE (TASK_UNINTERRUPTIBLE | TASK_NOLOAD)
+#define PF_IDLE 0x00000002
 #define PF_EXITING 0x00000004
+#define PF_WQ_WORKER 0x00000020
+#define PF_SUPERPRIV 0x00000100
+#define PF_MEMALLOC 0x00000800
+#define PF_KSWAPD 0x00020000
 #define PF_KTHREAD 0x00200000
-#define CLONE_VM 0x00000100
-#define CLONE_FS 0x00000200
-#define CLONE_FILES 0x00000400
-#define CLONE_THREAD 0x00010000
-#define CLONE_NEWNS 0x00020000
-#define SIGHUP 1
-#define SIGINT 2
-#define SIGKILL 9
-#define SIGSEGV 11
-#define SIGTERM 15
-
-/* include/uapi/asm-generic/errno-base.h, errno.h */
-#define EPERM 1
-#define ENOENT 2
-#define ESRCH 3
-#define EINTR 4
-#define EIO 5
-#define ENXIO 6
-#define E2BIG 7
-#define EBADF 9
-#define EAGAIN 11
-#define ENOMEM 12
-#define EACCES 13
-#define EFAULT 14
-#define EBUSY 16
-#define EEXIST 17
-#define ENODEV 19
-#define ENOTDIR 20
-#define EISDIR 21
-#define EINVAL 22
-#define ENFILE 23
-#define EMFILE 24
-#define ENOSPC 28
-#define EPIPE 32
-#define ERANGE 34
-#define ETIMEDOUT 110
-#define ECONNREFUSED 111
-#define EINPROGRESS 115
 
 /* include/linux/socket.h, include/uapi/linux/in.h, if_ether.h, tcp.h */
-#define AF_UNSPEC 0
-#define AF_UNIX 1
-#define AF_LOCAL 1
-#define AF_INET 2
-#define AF_INET6 10
-#define AF_NETLINK 16
-#define AF_PACKET 17
-#define AF_VSOCK 40
-#define PF_INET AF_INET
-#define PF_INET6 AF_INET6
-#define SOL_SOCKET 1
-#define SCM_RIGHTS 1
-#define SCM_CREDENTIALS 2
-#define SOL_TCP 6
-#define ETH_ALEN 6
-#define ETH_HLEN 14
-#define ETH_P_IP 0x0800
-#define ETH_P_ARP 0x0806
-#define ETH_P_8021Q 0x8100
-#define ETH_P_IPV6 0x86DD
-#define ETH_P_8021AD 0x88A8
-#define ETH_P_ALL 0x0003
 #define TCPHDR_FIN 0x01
 #define TCPHDR_SYN 0x02
 #define TCPHDR_RST 0x04

@@ -2,6 +2,10 @@
 
 /* Stacks: as many as the next power of two, 127 frames deep. */
 #define __rtrace_power_of_two(n) ((n) <= 1 ? 1 : 1 << (32 - __builtin_clz((unsigned int)(n) - 1)))
+#define BPF_MAX_STACK_DEPTH 127
+struct bpf_stacktrace {
+	u64 ip[BPF_MAX_STACK_DEPTH];
+};
 #define __rtrace_stack_function(name) \
 	static __rtrace_method int name##__get_stackid(void *ctx, u64 stack_flags) \
 	{ \

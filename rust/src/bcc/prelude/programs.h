@@ -18,6 +18,7 @@
 #define PT_REGS_RC(ctx) ((ctx)->ax)
 #define PT_REGS_IP(ctx) ((ctx)->ip)
 #define PT_REGS_SP(ctx) ((ctx)->sp)
+#define PT_REGS_RET(ctx) ((ctx)->sp)
 #define __rtrace_system_call_parameter4(ctx) ((ctx)->r10)
 #elif defined(__aarch64__)
 #define PT_REGS_PARM1(ctx) ((ctx)->regs[0])
@@ -30,6 +31,7 @@
 #define PT_REGS_RC(ctx) ((ctx)->regs[0])
 #define PT_REGS_IP(ctx) ((ctx)->pc)
 #define PT_REGS_SP(ctx) ((ctx)->sp)
+#define PT_REGS_RET(ctx) ((ctx)->regs[30])
 #define __rtrace_system_call_parameter4(ctx) ((ctx)->regs[3])
 #endif
 #define __rtrace_system_call_parameter1 PT_REGS_PARM1
