@@ -28,16 +28,23 @@ if TYPE_CHECKING:
     from rtrace.bcc.enums import PerfType as PerfType
     from rtrace.bcc.enums import XDPAction as XDPAction
     from rtrace.bcc.enums import XDPFlags as XDPFlags
+    from rtrace.bcc.folders import DEBUGFS as DEBUGFS
+    from rtrace.bcc.folders import TRACEFS as TRACEFS
     from rtrace.bcc.perf import Perf as Perf
     from rtrace.bcc.strcmp import StrcmpRewrite as StrcmpRewrite
     from rtrace.bcc.symbols import SymbolCache as SymbolCache
+    from rtrace.bcc.table import BPF_MAP_TYPE_QUEUE as BPF_MAP_TYPE_QUEUE
+    from rtrace.bcc.table import BPF_MAP_TYPE_STACK as BPF_MAP_TYPE_STACK
     from rtrace.bcc.table import PerfEventArray as PerfEventArray
     from rtrace.bcc.table import RingBuf as RingBuf
+    from rtrace.bcc.table import Table as Table
     from rtrace.bcc.usdt import USDT as USDT
     from rtrace.bcc.usdt import USDTException as USDTException
     from rtrace.bcc.usdt import USDTProbe as USDTProbe
     from rtrace.bcc.utils import ArgString as ArgString
+    from rtrace.bcc.utils import get_online_cpus as get_online_cpus
     from rtrace.bcc.utils import printb as printb
+    from rtrace.bcc.version import __version__ as __version__
 
 # Where each public name lives.
 _HOMES = {
@@ -58,23 +65,25 @@ _HOMES = {
         "XDPAction",
         "XDPFlags",
     ),
+    "rtrace.bcc.folders": ("DEBUGFS", "TRACEFS"),
     "rtrace.bcc.perf": ("Perf",),
     "rtrace.bcc.strcmp": ("StrcmpRewrite",),
     "rtrace.bcc.symbols": ("SymbolCache",),
-    "rtrace.bcc.table": ("PerfEventArray", "RingBuf"),
+    "rtrace.bcc.table": ("BPF_MAP_TYPE_QUEUE", "BPF_MAP_TYPE_STACK", "PerfEventArray", "RingBuf", "Table"),
     "rtrace.bcc.usdt": ("USDT", "USDTException", "USDTProbe"),
-    "rtrace.bcc.utils": ("ArgString", "printb"),
+    "rtrace.bcc.utils": ("ArgString", "get_online_cpus", "printb"),
+    "rtrace.bcc.version": ("__version__",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
-# Modules that scripts take from the package as attributes.
-_MODULES = ("containers", "exec", "perf", "syscall", "table", "tcp", "utils")
+# Modules that scripts import, and take from the package as attributes.
+MODULES = ("containers", "disassembler", "exec", "perf", "syscall", "table", "tcp", "usdt", "utils", "version")
 
 __all__ = [name for name in _HOME_OF if not name.startswith("_")]  # made from one list
 
 
 def __getattr__(name: str) -> Any:
     """Load a public name's module when it is first used."""
-    if name in _MODULES:
+    if name in MODULES:
         return importlib.import_module(f"{__name__}.{name}")
     home = _HOME_OF.get(name)
     if home is None:
@@ -87,4 +96,4 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     """List the public names for completion, loaded or not."""
-    return sorted({*globals(), *__all__, *_MODULES})
+    return sorted({*globals(), *__all__, *MODULES})

@@ -7,8 +7,6 @@ import os
 import runpy
 import sys
 
-# Modules of bcc that scripts import, and that are found here under the same names.
-MODULES = ("containers", "exec", "perf", "syscall", "table", "tcp", "utils")
 USAGE = "usage: python -m rtrace.bcc SCRIPT [ARGUMENT ...]"
 
 
@@ -17,7 +15,7 @@ def stand_in() -> None:
     import rtrace.bcc  # noqa: PLC0415  # not rtrace's own parts of the same names
 
     sys.modules["bcc"] = rtrace.bcc
-    for name in MODULES:
+    for name in rtrace.bcc.MODULES:
         sys.modules[f"bcc.{name}"] = importlib.import_module(f"rtrace.bcc.{name}")
 
 

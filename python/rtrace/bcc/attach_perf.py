@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from rtrace.bcc import cpus
 from rtrace.bcc.attachments import Attachments
+from rtrace.bcc.links import close_links
+from rtrace.errors import AttachError, NotSupportedError, TargetNotFoundError
 
 TYPE_CHECKING = False  # saves the import of typing
 if TYPE_CHECKING:
     from typing import Any
 
     from rtrace.bcc.names import Name
+    from rtrace.errors import RtraceError
 
 
 class PerfAttachments(Attachments):
@@ -62,16 +65,34 @@ class PerfAttachments(Attachments):
     def attach_perf_event_raw(
         self, attr: Any = -1, fn_name: Name = b"", pid: int = -1, cpu: int = -1, group_fd: int = -1
     ) -> None:
-        """Run a program as :meth:`attach_perf_event` does, by ``type``, ``config`` and period or frequency of `attr`.
+        """Run a program as :meth:`attach_perf_event` does, at an event with all the attributes of `attr`.
 
-        `attr` is a ``Perf.perf_event_attr``; its other members are not used.
+        Parameters
+        ----------
+        attr
+            A ``Perf.perf_event_attr``, which the kernel gets as it is.
+        fn_name
+            The program.
+        pid, cpu, group_fd
+            As there.
+
+        Raises
+        ------
+        AttachError, NotSupportedError
+            If the kernel or the machine has no such event.
         """
-        by_frequency = bool(getattr(attr, "freq", 0))
-        period = attr.sample_period
-        frequency = (attr.sample_freq or period) if by_frequency else 0
-        self.attach_perf_event(
-            attr.type, attr.config, fn_name, 0 if by_frequency else period, frequency, pid, cpu, group_fd
-        )
+        from rtrace.bcc.perf import EventLink, open_event  # noqa: PLC0415  # ctypes takes longer than to attach
+
+        program = self.load_func(fn_name, 7)
+        links: list[Any] = []
+        try:
+            for number in [cpu] if cpu >= 0 else cpus.online():
+                event = open_event(attr, pid, number, group_fd)
+                links.append(EventLink(program.program, program.fd, _target(attr), event))
+        except OSError as error:
+            close_links(links)
+            raise _refused(program.program, _target(attr), error) from error
+        self.loaded.links.add("perf event", perf_place(attr.type, attr.config), program.name, links)
 
     def detach_perf_event(self, ev_type: int = -1, ev_config: int = -1) -> None:
         """Detach all programs from a counter."""
@@ -87,3 +108,27 @@ class PerfAttachments(Attachments):
 def perf_place(ev_type: int, ev_config: int) -> bytes:
     """Return the name of a counter among the links."""
     return f"{ev_type}:{ev_config}".encode()
+
+
+def _target(attributes: Any) -> str:
+    return f"type {attributes.type} config {attributes.config:#x}"
+
+
+def _refused(program: str, target: str, error: OSError) -> RtraceError:
+    """Return rtrace's error for what the kernel says."""
+    import errno  # noqa: PLC0415  # only then
+
+    operation = f"attach perf event `{program}` to `{target}`"
+    causes = {
+        errno.ENOENT: "no such event",
+        errno.ESRCH: "no such process",
+        errno.ENODEV: "no such CPU, or it is offline",
+    }
+    if error.errno in causes:
+        message = f"{operation}: {causes[error.errno]}"
+        return TargetNotFoundError(message, program=program, kind="perf event", target=target, errno=error.errno)
+    if error.errno == errno.EOPNOTSUPP:
+        feature = "these attributes of events (virtual machines often lack hardware events)"
+        return NotSupportedError(f"{operation}: the machine has no {feature}", feature=feature)
+    message = f"{operation}: {str(error.strerror).lower()}"
+    return AttachError(message, program=program, kind="perf event", target=target, errno=error.errno)

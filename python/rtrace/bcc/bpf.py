@@ -20,6 +20,7 @@ from rtrace.bcc.function import Function
 from rtrace.bcc.loaded import Loaded
 from rtrace.bcc.names import raw
 from rtrace.bcc.names import text as as_text
+from rtrace.bcc.on_demand import OnDemand
 from rtrace.bcc.source import compile_source, find_file, read_source
 from rtrace.bcc.symbol_methods import SymbolMethods
 from rtrace.bcc.trace_pipe import TraceMethods
@@ -124,7 +125,11 @@ class BPF(  # one class with everything on it, as its users know it
     XDP_FLAGS_HW_MODE = enums.XDPFlags.HW_MODE
     XDP_FLAGS_REPLACE = enums.XDPFlags.REPLACE
 
+    CLOCK_MONOTONIC = time.CLOCK_MONOTONIC
+
     Function = Function
+    Table = OnDemand("rtrace.bcc.table", "Table")
+    str2ctype = OnDemand("rtrace.bcc.ctypes_types", "BY_NAME")
 
     def __init__(  # noqa: PLR0913, PLR0917  # bcc's signature
         self,
@@ -315,6 +320,7 @@ class BPF(  # one class with everything on it, as its users know it
     get_syscall_fnname = staticmethod(discovery.get_syscall_fnname)
     fix_syscall_fnname = staticmethod(discovery.fix_syscall_fnname)
     kernel_struct_has_field = staticmethod(discovery.kernel_struct_has_field)
+    kernel_struct_field_size_offset = staticmethod(discovery.kernel_struct_field_size_offset)
     kernel_enum_has_val = staticmethod(discovery.kernel_enum_has_val)
     support_kfunc = staticmethod(discovery.support_kfunc)
     support_lsm = staticmethod(discovery.support_lsm)

@@ -9,6 +9,8 @@ from __future__ import annotations
 import ctypes as ct
 import re
 
+from rtrace.bcc.names import raw, text
+
 TYPE_CHECKING = False  # saves the import of typing
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -19,6 +21,26 @@ if TYPE_CHECKING:
 _SIGNED = {1: ct.c_int8, 2: ct.c_int16, 4: ct.c_int32, 8: ct.c_int64}
 _UNSIGNED = {1: ct.c_uint8, 2: ct.c_uint16, 4: ct.c_uint32, 8: ct.c_uint64}
 _FLOATS = {4: ct.c_float, 8: ct.c_double}
+# C's names of types, as bcc's `BPF.str2ctype` has them.
+BY_NAME = {
+    "_Bool": ct.c_bool,
+    "char": ct.c_char,
+    "wchar_t": ct.c_wchar,
+    "unsigned char": ct.c_ubyte,
+    "short": ct.c_short,
+    "unsigned short": ct.c_ushort,
+    "int": ct.c_int,
+    "unsigned int": ct.c_uint,
+    "long": ct.c_long,
+    "unsigned long": ct.c_ulong,
+    "long long": ct.c_longlong,
+    "unsigned long long": ct.c_ulonglong,
+    "float": ct.c_float,
+    "double": ct.c_double,
+    "long double": ct.c_longdouble,
+    "__int128": ct.c_int64 * 2,
+    "unsigned __int128": ct.c_uint64 * 2,
+}
 
 
 def opaque(size: int) -> Any:
@@ -179,34 +201,60 @@ def instances(kind: Any, data: bytes) -> list[Any]:
 
 
 def words(value: Any) -> Iterator[str]:
-    """Yield the tokens of a value's text: numbers in hexadecimal, members in braces."""
-    if isinstance(value, ct._SimpleCData):  # noqa: SLF001
-        value = value.value
-    if isinstance(value, (bytes, float)):
-        yield repr(value)
-    elif isinstance(value, int):
-        yield hex(value)
-    elif isinstance(value, ct.Array):
-        # A char array is one text.
-        if issubclass(value._type_, ct.c_char):
-            yield repr(value.value)
-            return
+    """Yield the tokens of a value's text, as bcc writes it.
+
+    Numbers are hexadecimal, those below zero as their bits are; ``char`` arrays stand in quotes up to their NUL, other
+    arrays in brackets, members in braces.
+
+    Examples
+    --------
+    >>> " ".join(words((ct.c_int16 * 2)(-1, 2))), " ".join(words((ct.c_char * 4)(b"a")))
+    ('[ 0xffff 0x2 ]', '"a"')
+    """
+    return _words(type(value), value)
+
+
+def to_text(kind: Any, value: Any) -> bytes:
+    """Return `value` as a `kind` as text; bytes of a text that are none of UTF-8 stay as they are."""
+    return raw(" ".join(words(make(kind, value))))
+
+
+def _words(kind: Any, value: Any) -> Iterator[str]:
+    # Members and items of simple types come as Python's own values, which do not tell their type.
+    plain = getattr(value, "value", value)
+    if is_number(kind):
+        yield repr(plain) if isinstance(plain, float) else hex(_bits(kind, plain))
+    elif _is_text(kind):
+        yield f'"{text(plain)}"'
+    elif issubclass(kind, ct.Array):
         yield "["
         for item in value:
-            yield from words(item)
+            yield from _words(kind._type_, item)
         yield "]"
     else:
         yield "{"
-        for field in value._fields_:
-            yield from words(getattr(value, field[0]))
+        for field in kind._fields_:
+            yield from _words(field[1], getattr(value, field[0]))
         yield "}"
 
 
-_WORD = re.compile(r"""b?'(?:[^'\\]|\\.)*'|b?"(?:[^"\\]|\\.)*"|[{}\[\]]|[^\s{}\[\]]+""")
+def _bits(kind: Any, value: int | bytes | None) -> int:
+    number = value[0] if isinstance(value, bytes) else value or 0
+    return number & (1 << 8 * ct.sizeof(kind)) - 1
 
 
-def from_words(kind: Any, text: str) -> Any:
-    """Return the value that :func:`words` wrote; numbers may be decimal, too.
+def _is_text(kind: Any) -> bool:
+    return issubclass(kind, ct.Array) and issubclass(kind._type_, ct.c_char)
+
+
+# As in bcc, a text ends at its first quote: it has no way to write one.
+_WORD = re.compile(r"""\"[^"]*"|[{}\[\]]|[^\s"{}\[\]]+|.""")
+
+
+def from_words(kind: Any, written: str) -> Any:
+    """Return the value that :func:`words` wrote.
+
+    Numbers may be of any base that C knows, also those of ``char``; a text may stand for an array of bytes, too.
 
     Raises
     ------
@@ -215,48 +263,65 @@ def from_words(kind: Any, text: str) -> Any:
 
     Examples
     --------
-    >>> from_words(ct.c_uint32 * 3, "[ 0x1 2 3 ]")[1]
+    >>> from_words(ct.c_uint32 * 3, "[ 0x1 2 03 ]")[1]
     2
     """
-    tokens = iter(_WORD.findall(text))
+    tokens = (word for word in _WORD.findall(written) if not word.isspace())
     try:
-        value = _parsed(kind, tokens)
+        value = _parsed(kind, tokens, next(tokens))
     except StopIteration:
         value = None
     if value is None or next(tokens, None) is not None:
-        message = f"read {text!r} as {kind.__name__}: too {'short' if value is None else 'long'}"
+        message = f"read {written!r} as {kind.__name__}: too {'short' if value is None else 'long'}"
         raise ValueError(message)
     return value
 
 
-def _parsed(kind: Any, tokens: Iterator[str]) -> Any:
+def _parsed(kind: Any, tokens: Iterator[str], token: str) -> Any:
     if is_number(kind):
-        return kind(_literal(next(tokens)))
+        return _number_of(kind, token)
     value = kind()
-    if issubclass(kind, ct.Array) and issubclass(kind._type_, ct.c_char):
-        value.value = _literal(next(tokens))
-        return value
-    _expect(next(tokens), "[" if issubclass(kind, ct.Array) else "{")
     if issubclass(kind, ct.Array):
+        if _is_text(kind) or token.startswith('"'):
+            _put_text(value, token)
+            return value
+        _expect(token, "[")
         for index in range(kind._length_):
-            item = _parsed(kind._type_, tokens)
+            item = _parsed(kind._type_, tokens, next(tokens))
             value[index] = item.value if is_number(kind._type_) else item
-    else:
-        for field in kind._fields_:
-            item = _parsed(field[1], tokens)
-            setattr(value, field[0], item.value if is_number(field[1]) or hasattr(item, "raw") else item)
-    _expect(next(tokens), "]" if issubclass(kind, ct.Array) else "}")
+        _expect(next(tokens), "]")
+        return value
+    _expect(token, "{")
+    for field in kind._fields_:
+        item = _parsed(field[1], tokens, next(tokens))
+        setattr(value, field[0], item.value if is_number(field[1]) or hasattr(item, "raw") else item)
+    _expect(next(tokens), "}")
     return value
 
 
-def _literal(token: str) -> Any:
-    import ast  # noqa: PLC0415  # few scripts read keys from text
-
+def _number_of(kind: Any, token: str) -> Any:
     try:
-        return ast.literal_eval(token)
-    except SyntaxError as error:
-        message = f"expected a number or a text where {token} stands"
-        raise ValueError(message) from error
+        if kind in {ct.c_float, ct.c_double, ct.c_longdouble}:
+            return kind(float(token))
+        # C's zero in front says octal, which Python refuses.
+        digits = token.lstrip("+-")
+        number = int(token, 8 if digits.isdigit() and digits.startswith("0") else 0)
+    except ValueError:
+        message = f"expected a number where {token} stands"
+        raise ValueError(message) from None
+    return kind(bytes([number & 0xFF])) if kind is ct.c_char else kind(number)
+
+
+def _put_text(value: Any, token: str) -> None:
+    size = ct.sizeof(value)
+    data = raw(token[1:-1])
+    if token[0] != '"' or ct.sizeof(value._type_) != 1:
+        message = f"expected {'a text' if _is_text(type(value)) else '['} where {token} stands"
+        raise ValueError(message)
+    if len(data) > size:
+        message = f"a text of {len(data)} bytes where {size} have room: {token}"
+        raise ValueError(message)
+    ct.memmove(value, data, len(data))
 
 
 def _expect(token: str, wanted: str) -> None:

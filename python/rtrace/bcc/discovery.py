@@ -25,6 +25,8 @@ _SYSCALL_PREFIXES = {
     "riscv64": b"__riscv_sys_",
     "loongarch64": b"__loongarch_sys_",
 }
+# What bcc gives for a member that there is not.
+_NO_FIELD = 0xFFFF_FFFF_FFFF_FFFF
 _ANY_PREFIX = (*_SYSCALL_PREFIXES.values(), b"__x32_compat_sys_", b"__ia32_compat_sys_", b"__s390_sys_", b"sys_")
 
 
@@ -116,6 +118,22 @@ def kernel_struct_has_field(struct_name: Name, field_name: Name) -> int:
 def kernel_enum_has_val(enum_name: Name, val_name: Name) -> int:
     """Return 1 if one of the kernel's enumerations has a value, 0 if not, -1 if the kernel tells of no such one."""
     return _answer(_rtrace.enum_has_value, enum_name, val_name)
+
+
+def kernel_struct_field_size_offset(struct_name: Name, field_name: Name) -> int:
+    """Return size and offset of a member of one of the kernel's structs, in bits: ``size << 32 | offset``.
+
+    0xffffffffffffffff if the kernel tells of no such struct or member. Members of unnamed structs within count as the
+    struct's own.
+    """
+    try:
+        found = _rtrace.struct_member_bits(text(struct_name), text(field_name))
+    except BtfError:
+        found = None
+    if found is None:
+        return _NO_FIELD
+    first, bits = found
+    return bits << 32 | first
 
 
 def _answer(ask: Callable[[str, str], bool | None], name: Name, part: Name) -> int:

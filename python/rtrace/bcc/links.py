@@ -7,7 +7,8 @@ from rtrace.errors import AttachError
 
 TYPE_CHECKING = False  # saves the import of typing
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
+    from typing import Any
 
 
 class Links:
@@ -50,10 +51,17 @@ class Links:
             raise AttachError(message, kind=kind, target=shown)
         if not programs:
             del self._links[kind][place]
-        _rtrace.close_all(found)
+        close_links(found)
 
     def close(self) -> None:
         """Detach everything; probes side by side, as the kernel waits for each."""
         links = self.all()
         self._links = {}
-        _rtrace.close_all(links)
+        close_links(links)
+
+
+def close_links(links: Sequence[Any]) -> None:
+    """Close links, native ones side by side, and what closes like one."""
+    _rtrace.close_all([link for link in links if isinstance(link, _rtrace.Link)])
+    for link in links:
+        link.close()

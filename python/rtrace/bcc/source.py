@@ -26,8 +26,10 @@ def read_source(src_file: Name, text: Name | None, contexts: Sequence[USDT]) -> 
             source = file.read()
     else:
         source = as_text(text if text is not None else "")
-    for context in contexts:
-        source = as_text(context.get_text()) + source
+    if contexts:
+        from rtrace.bcc.usdt import contexts_text  # noqa: PLC0415  # who has contexts has imported it
+
+        source = contexts_text(contexts) + source
     return name, source
 
 

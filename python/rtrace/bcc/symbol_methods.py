@@ -41,7 +41,16 @@ class SymbolMethods:
 
     @staticmethod
     def add_module(modname: Name) -> None:
-        """Name addresses of build ids by the symbols of this file, too."""
-        from rtrace.bcc import symbols  # noqa: PLC0415
+        """Name addresses of build ids by the symbols of this file, too; warn if that has none.
 
-        symbols.add_module(modname)
+        Scripts add what may be there, and go on without: bcc says nothing.
+        """
+        import warnings  # noqa: PLC0415
+
+        from rtrace.bcc import symbols  # noqa: PLC0415
+        from rtrace.errors import RtraceError  # noqa: PLC0415
+
+        try:
+            symbols.add_module(modname)
+        except RtraceError as error:
+            warnings.warn(f"{error}; addresses in it will be [unknown]", RuntimeWarning, stacklevel=2)

@@ -21,6 +21,16 @@ tcpstate = dict(enumerate(_STATES, 1))
 
 # include/net/tcp.h, from bit 0.
 _FLAGS = ("FIN", "SYN", "RST", "PSH", "ACK", "URG", "ECE", "CWR")
+(
+    TCPHDR_FIN,
+    TCPHDR_SYN,
+    TCPHDR_RST,
+    TCPHDR_PSH,
+    TCPHDR_ACK,
+    TCPHDR_URG,
+    TCPHDR_ECE,
+    TCPHDR_CWR,
+) = (1 << bit for bit in range(len(_FLAGS)))
 
 
 def state2str(state: int) -> str:

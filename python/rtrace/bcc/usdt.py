@@ -17,6 +17,7 @@ from rtrace.errors import RtraceError, TargetNotFoundError
 
 TYPE_CHECKING = False  # saves the import of typing
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
     Name = str | bytes
@@ -220,26 +221,18 @@ class USDT:
         message = f"enable probe `{probe}`: `{where}` has no such USDT probe"
         return USDTException(message, kind="usdt", target=probe, suggestions=near, hint=hint)
 
+    @property
+    def enabled(self) -> list[tuple[USDTProbe, str]]:
+        """The probes to attach to, and the function of the source for each."""
+        return list(self._enabled)
+
     def get_text(self) -> str:
         """Return the C functions that read the arguments of the enabled probes.
 
         For argument N of the probe of function F that is ``_bpf_readarg_F_N(ctx, &x, sizeof(x))``, which
         ``bpf_usdt_readarg(N, ctx, &x)`` within F stands for.
         """
-        functions: dict[str, list[USDTProbe]] = {}
-        for probe, function in self._enabled:
-            functions.setdefault(function, []).append(probe)
-        parts = []
-        for function, probes in functions.items():
-            locations = [location.facts for probe in probes for location in probe.locations]
-            names = ", ".join(probe.short_name() for probe in probes)
-            try:
-                parts.append(function_text(function, names, locations))
-            except ValueError as error:
-                message = f"read the arguments of probe `{names}`: {error}"
-                hint = None if self.pid else "give the process (pid=), whose addresses tell its places apart"
-                raise USDTException(message, kind="usdt", target=names, hint=hint) from error
-        return "".join(parts)
+        return contexts_text([self])
 
     def get_probe_arg_ctype(self, probe_name: Name, arg_index: int) -> str:
         """Return the C type that holds an argument wherever the probe fires; the first one is number 0."""
@@ -274,3 +267,36 @@ class USDT:
     def __repr__(self) -> str:
         """Return the file and process, and how many probes they have."""
         return f"<USDT pid={self.pid} path={self.path} probes={len(self._probes)} enabled={len(self._enabled)}>"
+
+
+def contexts_text(contexts: Sequence[USDT]) -> str:
+    """Return the C functions that read the arguments of the enabled probes of several contexts.
+
+    A function of the source has one reader for each argument, whichever contexts name it: those of several processes
+    of one program, or of programs that have their arguments elsewhere, which the places of the probes tell apart.
+
+    Raises
+    ------
+    USDTException
+        If two places cannot be told apart that have their arguments elsewhere.
+    """
+    functions: dict[str, list[USDTProbe]] = {}
+    for context in contexts:
+        for probe, function in context.enabled:
+            functions.setdefault(function, []).append(probe)
+    return "".join(_readers(function, probes) for function, probes in functions.items())
+
+
+def _readers(function: str, probes: Sequence[USDTProbe]) -> str:
+    names = ", ".join(dict.fromkeys(probe.short_name() for probe in probes))
+    try:
+        return function_text(function, names, [location.facts for probe in probes for location in probe.locations])
+    except ValueError as error:
+        message = f"read the arguments of probe `{names}`: {error}"
+        known = all(probe.context.pid for probe in probes)
+        hint = (
+            "give each program a function of its own"
+            if known
+            else "give the process (pid=), whose addresses tell its places apart"
+        )
+        raise USDTException(message, kind="usdt", target=names, hint=hint) from error

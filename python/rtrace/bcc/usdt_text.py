@@ -99,9 +99,11 @@ def _differ(groups: Iterable[Sequence[dict[str, Any]]], locations: Sequence[dict
 
 def _switch(places: dict[str, list[dict[str, Any]]], *, whole: bool) -> str:
     lines = [f"\tswitch (PT_REGS_IP(ctx){'' if whole else f' % {_PAGE_BYTES:#x}'}) {{\n"]
+    seen: dict[int, str] = {}
     for value, locations in places.items():
         labels = [location["loaded_at"] if whole else location["address"] % _PAGE_BYTES for location in locations]
-        if None in labels:
+        # Processes may have different files at one address, as those that are not position independent have.
+        if None in labels or any(seen.setdefault(label, value) != value for label in labels):
             message = "it is at two places whose addresses end alike, with its arguments elsewhere"
             raise ValueError(message)
         cases = " ".join(f"case {label:#x}ULL:" for label in dict.fromkeys(labels))

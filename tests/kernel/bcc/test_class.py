@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rtrace.bcc import BPF, Perf, PerfSWConfig, PerfType
+from rtrace.bcc.cpus import online
+from rtrace.bcc.discovery import tracefs
 from rtrace.errors import AttachError, LoadError, NotSupportedError, TargetNotFoundError
 
 if TYPE_CHECKING:
@@ -47,6 +49,14 @@ def work(times: int) -> None:
     for _ in range(times):
         os.getpgid(os.getpid())
         os.getsid(os.getpid())
+
+
+def touch(pages: int) -> None:
+    """Have so many page faults in user space."""
+    with mmap.mmap(-1, pages * mmap.PAGESIZE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) as area:
+        area.madvise(mmap.MADV_NOHUGEPAGE)
+        for page in range(pages):
+            area[page * mmap.PAGESIZE] = 1
 
 
 def test_kprobes_by_name_and_by_regular_expression(b: BPF, needs: Callable[..., None]) -> None:
@@ -110,19 +120,57 @@ def test_perf_events_by_their_attributes(b: BPF) -> None:
     attributes: Any = Perf.perf_event_attr()
     attributes.type, attributes.config = PerfType.SOFTWARE, PerfSWConfig.PAGE_FAULTS
     attributes.sample_period = 1
-    with pytest.raises(AttributeError, match="`exclude_user` is not used"):
-        attributes.exclude_user = 1
     b.load_func("enter", BPF.PERF_EVENT)
     b.attach_perf_event_raw(attributes, "enter", pid=os.getpid())
     assert list(b.open_perf_events) == [(PerfType.SOFTWARE, PerfSWConfig.PAGE_FAULTS)]
     pages = 101
-    with mmap.mmap(-1, pages * mmap.PAGESIZE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) as area:
-        area.madvise(mmap.MADV_NOHUGEPAGE)
-        for page in range(pages):
-            area[page * mmap.PAGESIZE] = 1
+    touch(pages)
     assert counts(b)[0] >= pages
     b.detach_perf_event(PerfType.SOFTWARE, PerfSWConfig.PAGE_FAULTS)
     assert b.open_perf_events == {}
+
+
+def test_all_attributes_of_perf_events_reach_the_kernel(b: BPF) -> None:
+    attributes: Any = Perf.perf_event_attr()
+    attributes.type, attributes.config = PerfType.SOFTWARE, PerfSWConfig.PAGE_FAULTS
+    attributes.sample_period, attributes.exclude_user = 1, 1
+    b.attach_perf_event_raw(attributes, "enter", pid=os.getpid())
+    touch(101)
+    assert counts(b)[0] < 101
+    assert "perf event type 1 config 0x2" in b._repr_html_()
+    b.detach_perf_event(attributes.type, attributes.config)
+    attributes.exclude_user, attributes.exclude_kernel = 0, 1
+    b.attach_perf_event_raw(attributes, "enter", pid=os.getpid(), cpu=-1)
+    before = counts(b)[0]
+    touch(103)
+    assert counts(b)[0] - before >= 103
+
+
+def test_perf_events_that_there_are_not(b: BPF) -> None:
+    attributes: Any = Perf.perf_event_attr(type=PerfType.SOFTWARE, config=999, sample_period=1)
+    with pytest.raises(TargetNotFoundError, match="attach perf event `enter` to `type 1 config 0x3e7`: no such event"):
+        b.attach_perf_event_raw(attributes, "enter")
+    attributes.config, attributes.read_format = PerfSWConfig.CPU_CLOCK, 1 << 60
+    with pytest.raises(AttachError, match="invalid argument"):
+        b.attach_perf_event_raw(attributes, "enter")
+    with pytest.raises(TypeError, match="a Perf.perf_event_attr, not int"):
+        b.attach_perf_event_raw(fn_name="enter")
+    assert b.open_perf_events == {}
+    with pytest.raises(FileNotFoundError):
+        Perf.perf_custom_event_open(Perf.perf_event_attr(type=PerfType.SOFTWARE, config=999))
+
+
+def test_perf_events_without_a_program() -> None:
+    identifier = int((Path(tracefs()) / "events/sched/sched_switch/id").read_text())
+    for opened in (
+        Perf.perf_event_open(identifier, pid=os.getpid()),
+        Perf.perf_event_open(PerfSWConfig.CPU_CLOCK, ptype=PerfType.SOFTWARE, freq=99),
+        Perf.perf_custom_event_open(Perf.perf_event_attr(type=PerfType.SOFTWARE, config=PerfSWConfig.PAGE_FAULTS)),
+    ):
+        assert len(opened) == len(online())
+        for event in opened:
+            assert len(os.read(event, 8)) == 8
+            os.close(event)
 
 
 def test_tables_are_listed_once_by_the_bytes_of_their_names(b: BPF) -> None:

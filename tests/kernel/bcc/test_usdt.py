@@ -69,6 +69,20 @@ def test_several_contexts(shop: Shop) -> None:
     b.cleanup()
 
 
+def test_two_processes_of_one_program(shop: Shop) -> None:
+    other = Shop(shop.path)
+    contexts = [USDT(pid=one.process.pid) for one in (shop, other)]
+    for context in contexts:
+        context.enable_probe("buy", "on_buy")
+    with BPF(text=SOURCE, usdt_contexts=contexts) as b:
+        assert b.num_open_uprobes() == 4
+        for one, calls in ((shop, 3), (other, 2)):
+            one.call(calls)
+            wanted = [[(-count, 22, 44), (-5, 11, count)] for count in range(calls, 0, -1)]
+            assert sales(b) == [sale for pair in wanted for sale in pair]
+    other.end()
+
+
 def test_an_argument_that_the_probe_does_not_have(shop: Shop) -> None:
     context = USDT(pid=shop.process.pid)
     context.enable_probe("buy", "on_buy")

@@ -131,4 +131,4 @@ def test_text_has_numbers_in_hexadecimal_and_members_in_braces() -> None:
     kind = build(
         struct("key", 24, member("pid", 0, S64), member("comm", 8, array(CHAR, 8)), member("n", 16, array(U32, 2)))
     )
-    assert " ".join(ctypes_types.words(kind(10, b"dd", (1, 2)))) == "{ 0xa b'dd' [ 0x1 0x2 ] }"
+    assert " ".join(ctypes_types.words(kind(10, b"dd", (1, 2)))) == '{ 0xa "dd" [ 0x1 0x2 ] }'

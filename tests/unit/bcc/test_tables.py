@@ -15,9 +15,10 @@ from rtrace.bcc.tables.hash import HashTable
 from rtrace.bcc.tables.make import CLASSES, make
 from rtrace.bcc.tables.stack import BUILD_ID_FLAG, StackTrace
 from rtrace.errors import MapError, MapKeyError, NotSupportedError
-from tests.unit.bcc.descriptions import CHAR, S32, U8, U16, U32, U64, array, member, struct
+from tests.unit.bcc.descriptions import BOOL, CHAR, S32, U8, U16, U32, U64, array, member, struct
 from tests.unit.bcc.fake_map import FakeMap
 
+WIDE: Any = type("wide", (ct.Structure,), {"_fields_": [("words", ct.c_uint32 * 3)]})
 PAIR = struct("pair", 8, member("a", 0, U32), member("b", 4, U32))
 
 
@@ -92,6 +93,36 @@ def test_batches(counts: HashTable) -> None:
     assert len(counts) == 0
     with pytest.raises(ValueError, match="2 keys but 1 values"):
         counts.items_update_batch([1, 2], [1])
+
+
+@pytest.mark.parametrize(
+    ("keys", "leaves", "error", "said"),
+    [
+        ((ct.c_uint32 * 0)(), (ct.c_uint64 * 0)(), ValueError, "no keys for `fake`"),
+        ([1], [], ValueError, "no leaves for `fake`"),
+        (range(65), range(65), ValueError, "65 keys for `fake`, which has room for 64"),
+        (5, [1], TypeError, "keys of `fake` come as a ctypes array or another iterable, not int"),
+        (None, [1], TypeError, "keys of `fake` come as a ctypes array or another iterable, not NoneType"),
+        ([1], b"8 bytes.", TypeError, "leaves of `fake` come as a ctypes array or another iterable, not bytes"),
+        ((WIDE * 1)(), [1], ValueError, "c_uint has 4 bytes, got 12"),
+        ([1, "2"], [1, 2], TypeError, "a key of `fake` cannot be '2'"),
+        (["1"], [1], TypeError, "a key of `fake` cannot be '1'"),
+    ],
+)
+def test_batches_of_the_wrong_kind(counts: HashTable, keys: Any, leaves: Any, error: type, said: str) -> None:
+    with pytest.raises(error, match=said):
+        counts.items_update_batch(keys, leaves)
+    if keys is not None and said.startswith(("no k", "65", "k", "a k", "c_")):
+        with pytest.raises(error, match=said):
+            counts.items_delete_batch(keys)
+    assert len(counts) == 3
+
+
+def test_batches_of_a_table_with_a_leaf_for_each_cpu() -> None:
+    made = table(map_type=5)
+    made.items_update_batch((made.Key * 2)(1, 2), (made.Leaf * 2)((1, 2, 3, 4), (5, 6, 7, 8)))
+    made.items_update_batch([3], [9])
+    assert [list(leaf) for leaf in made.values()] == [[1, 2, 3, 4], [5, 6, 7, 8], [9] * 4]
 
 
 def test_struct_keys_come_as_structs_and_tuples() -> None:
@@ -214,13 +245,16 @@ def test_a_map_type_without_a_class_says_so() -> None:
     ("kind", "value", "shown"),
     [
         (U32, 77, b"0x4d"),
-        (S32, -77, b"-0x4d"),
+        (S32, -77, b"0xffffffb3"),
+        (CHAR, b"z", b"0x7a"),
+        (BOOL, True, b"0x1"),
+        ({"kind": "float", "name": "double", "size": 8}, -0.5, b"-0.5"),
         (PAIR, (1, 2), b"{ 0x1 0x2 }"),
         (array(U16, 3), (1, 2, 3), b"[ 0x1 0x2 0x3 ]"),
         (
             struct("named", 24, member("pair", 0, PAIR), member("comm", 8, array(CHAR, 16))),
             ((1, 2), b"it's {a} \\ \xff"),
-            b"{ { 0x1 0x2 } " + repr(b"it's {a} \\ \xff").encode() + b" }",
+            b'{ { 0x1 0x2 } "it\'s {a} \\ \xff" }',
         ),
     ],
 )
@@ -229,10 +263,53 @@ def test_keys_and_leaves_as_text_and_back(kind: dict[str, Any], value: Any, show
     fake = FakeMap(key=size, value=size)
     made: Any = make(cast("Any", None), cast("Any", fake), {"key": kind, "value": kind, "event": None})
     assert made.key_sprintf(value) == made.leaf_sprintf(value) == shown
-    assert bytes(made.key_scanf(shown)) == bytes(made.leaf_scanf(shown.decode())) == bytes(made.Key(*as_tuple(value)))
-    for wrong in (b"", shown + b" 0x1", b"} {"):
-        with pytest.raises(ValueError, match=r"too (short|long)|expected|malformed|invalid"):
+    text = shown.decode(errors="surrogateescape")
+    assert bytes(made.key_scanf(shown)) == bytes(made.leaf_scanf(text)) == bytes(made.Key(*as_tuple(value)))
+    for wrong in (b"", shown + b" 0x1", b"} {", b'"', b"x"):
+        with pytest.raises(ValueError, match=r"too (short|long)|expected"):
             made.key_scanf(wrong)
+
+
+NAMED = struct("named", 20, member("name", 0, array(CHAR, 8)), member("n", 8, array(U32, 2)), member("one", 16, CHAR))
+
+
+@pytest.mark.parametrize(
+    ("written", "name", "numbers", "one"),
+    [
+        (b'{ "ab" [ 0x1 0x2 ] 122 }', b"ab", [1, 2], b"z"),
+        (b'{ "" [ 1 -2 ] -1 }', b"", [1, 2**32 - 2], b"\xff"),
+        (b'{"a b\n} " [010 0x10]\n0x0}', b"a b\n} ", [8, 16], b"\0"),
+        (b'{ "12345678" [ 0 0 ] 0 }', b"12345678", [0, 0], b"\0"),
+    ],
+)
+def test_text_that_bcc_reads_is_read(written: bytes, name: bytes, numbers: list[int], one: bytes) -> None:
+    made = table(leaf=NAMED, value=20)
+    leaf = made.leaf_scanf(written)
+    assert (leaf.name, list(leaf.n), leaf.one) == (name, numbers, one)
+    assert bytes(made.leaf_scanf(made.leaf_sprintf(leaf))) == bytes(leaf)
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        (b'{ "123456789" [ 1 2 ] 3 }', "a text of 9 bytes where 8 have room"),
+        (b"{ ab [ 1 2 ] 3 }", "expected a text where ab stands"),
+        (b'{ "ab" "cd" 3 }', r'expected \[ where "cd" stands'),
+        (b'{ "ab" [ 1 "2" ] 3 }', 'expected a number where "2" stands'),
+        (b'{ "ab" [ 1 2 ] z }', "expected a number where z stands"),
+        (b'{ "ab" [ 1 2 3 ] 4 }', r"expected \] where 3 stands"),
+    ],
+)
+def test_text_that_is_not_of_the_type(written: bytes, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        table(leaf=NAMED, value=20).leaf_scanf(written)
+
+
+def test_bytes_are_read_as_text_too_and_queues_read_leaves() -> None:
+    assert bytes(table(leaf=array(U8, 4), value=4).leaf_scanf('"ab"')) == b"ab\0\0"
+    queue: Any = table(key=None, leaf=S32, map_type=22, value=4)
+    assert queue.leaf_scanf(queue.leaf_sprintf(-5)).value == -5
+    assert queue.BPF_EXIST == 2
 
 
 def as_tuple(value: Any) -> tuple[Any, ...]:

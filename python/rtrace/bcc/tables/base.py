@@ -12,7 +12,7 @@ from rtrace.errors import MapKeyError
 
 TYPE_CHECKING = False  # saves the import of typing
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from typing import Any
 
     from numpy.typing import NDArray
@@ -72,7 +72,7 @@ class TableBase(HistogramTable, MutableMapping):  # type: ignore[type-arg]  # ke
         return self.Leaf.from_buffer_copy(data)
 
     def _no_such_key(self, key: Any) -> MapKeyError:
-        shown = repr(key) if isinstance(key, (int, bytes, tuple, str)) else " ".join(ctypes_types.words(key))
+        shown = repr(key) if isinstance(key, (int, bytes, tuple, list, str)) else " ".join(ctypes_types.words(key))
         name = self._map.name
         return MapKeyError(f"look up in map `{name}`: no key {shown}", map=name)
 
@@ -165,27 +165,62 @@ class TableBase(HistogramTable, MutableMapping):  # type: ignore[type-arg]  # ke
         return iter(self._entries(keys, leaves))
 
     def items_delete_batch(self, ct_keys: Iterable[Any] | None = None) -> None:
-        """Remove these keys (a ctypes array or any iterable), or all; keys that are not there do not matter."""
+        """Remove these keys (a ctypes array or any iterable), or all; keys that are not there do not matter.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If they are no keys of this table, none at all, or more than it has room for.
+        """
         if ct_keys is None:
             self.clear()
             return
-        self._map.delete_many(self._joined(ct_keys, self.Key, self._key_bytes))
+        self._map.delete_many(self._joined(ct_keys, "keys"))
 
     def items_update_batch(self, ct_keys: Iterable[Any], ct_values: Iterable[Any]) -> None:
-        """Set the leaves of many keys (ctypes arrays or any iterables of the same length)."""
-        keys = self._joined(ct_keys, self.Key, self._key_bytes)
-        leaves = self._joined(ct_values, self.Leaf, self._leaf_bytes)
+        """Set the leaves of many keys (ctypes arrays or any iterables of the same length).
+
+        Raises
+        ------
+        TypeError, ValueError
+            If they are no keys or leaves of this table, none at all, more than it has room for, or not as many.
+        """
+        keys = self._joined(ct_keys, "keys")
+        leaves = self._joined(ct_values, "leaves")
         if len(keys) // self._key_size != len(leaves) // self._leaf_size:
             message = f"{len(keys) // self._key_size} keys but {len(leaves) // self._leaf_size} values"
             raise ValueError(message)
         self._map.update_many(keys, leaves)
 
-    @staticmethod
-    def _joined(values: Iterable[Any], kind: Any, convert: Any) -> bytes:
-        """Return the bytes of many keys or leaves."""
-        if isinstance(values, ct.Array) and values._type_ is kind and ct.sizeof(kind) == len(convert(kind())):
-            return bytes(values)
-        return b"".join(map(convert, values))
+    def _joined(self, values: Iterable[Any], what: str) -> bytes:
+        """Return the bytes of many ``keys`` or ``leaves``."""
+        name, kind, size = self._map.name, self.Key, self._key_size
+        convert: Callable[[Any], bytes] = self._key_bytes
+        if what == "leaves":
+            kind, size, convert = self.Leaf, self._leaf_size, self._leaf_bytes
+        # The items of bytes and of a text are numbers and letters, which nobody means.
+        if not isinstance(values, ct.Array) and (
+            isinstance(values, (str, bytes, bytearray)) or not hasattr(values, "__iter__")
+        ):
+            message = f"{what} of `{name}` come as a ctypes array or another iterable, not {type(values).__name__}"
+            raise TypeError(message)
+        if isinstance(values, ct.Array) and values._type_ is kind and ct.sizeof(kind) == size:
+            data = bytes(values)
+        else:
+            data = b"".join(self._converted(value, what, convert) for value in values)
+        count = len(data) // size
+        if not 1 <= count <= self.max_entries:
+            message = f"{count} {what} for `{name}`, which has room for {self.max_entries}"
+            raise ValueError(message if count else f"no {what} for `{name}`: give at least one")
+        return data
+
+    def _converted(self, value: Any, what: str, convert: Callable[[Any], bytes]) -> bytes:
+        try:
+            return convert(value)
+        except TypeError as error:
+            one = {"keys": "key", "leaves": "leaf"}[what]
+            message = f"a {one} of `{self._map.name}` cannot be {value!r}: {error}"
+            raise TypeError(message) from error
 
     # Out of ctypes.
 
@@ -204,12 +239,12 @@ class TableBase(HistogramTable, MutableMapping):  # type: ignore[type-arg]  # ke
     # Text, as bcc prints it.
 
     def key_sprintf(self, key: Any) -> bytes:
-        """Return a key as text: numbers in hexadecimal, members in braces."""
-        return " ".join(ctypes_types.words(ctypes_types.make(self.Key, key))).encode()
+        """Return a key as text: numbers in hexadecimal, ``char`` arrays in quotes, members in braces."""
+        return ctypes_types.to_text(self.Key, key)
 
     def leaf_sprintf(self, leaf: Any) -> bytes:
-        """Return a leaf as text: numbers in hexadecimal, members in braces."""
-        return " ".join(ctypes_types.words(ctypes_types.make(self.Leaf, leaf))).encode()
+        """Return a leaf as text: numbers in hexadecimal, ``char`` arrays in quotes, members in braces."""
+        return ctypes_types.to_text(self.Leaf, leaf)
 
     # What displays ask.
 

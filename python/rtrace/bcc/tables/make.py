@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rtrace.bcc import ctypes_types
 from rtrace.bcc.tables import array, base, events, hash, per_cpu, queue, stack, storage  # noqa: A004  # the map type's name
+from rtrace.bcc.tables import map_types as of
 from rtrace.errors import NotSupportedError
 
 TYPE_CHECKING = False  # saves the import of typing
@@ -14,41 +15,34 @@ if TYPE_CHECKING:
     from rtrace import _rtrace
     from rtrace.bcc.bpf import BPF
 
-# enum bpf_map_type (include/uapi/linux/bpf.h).
-_HASH, _ARRAY, _PROG_ARRAY, _PERF_EVENT_ARRAY, _PERCPU_HASH, _PERCPU_ARRAY, _STACK_TRACE = range(1, 8)
-_CGROUP_ARRAY, _LRU_HASH, _LRU_PERCPU_HASH, _LPM_TRIE, _ARRAY_OF_MAPS, _HASH_OF_MAPS = range(8, 14)
-_DEVMAP, _SOCKMAP, _CPUMAP, _XSKMAP, _SOCKHASH, _CGROUP_STORAGE, _REUSEPORT = range(14, 21)
-_PERCPU_CGROUP_STORAGE, _QUEUE, _STACK, _SK_STORAGE, _DEVMAP_HASH, _STRUCT_OPS, _RINGBUF = range(21, 28)
-_INODE_STORAGE, _TASK_STORAGE = range(28, 30)
-
 CLASSES: dict[int, type[base.TableBase]] = {
-    _HASH: hash.HashTable,
-    _ARRAY: array.Array,
-    _PROG_ARRAY: array.ProgArray,
-    _PERF_EVENT_ARRAY: events.PerfEventArray,
-    _PERCPU_HASH: per_cpu.PerCpuHash,
-    _PERCPU_ARRAY: per_cpu.PerCpuArray,
-    _STACK_TRACE: stack.StackTrace,
-    _CGROUP_ARRAY: array.CgroupArray,
-    _LRU_HASH: hash.LruHash,
-    _LRU_PERCPU_HASH: per_cpu.LruPerCpuHash,
-    _LPM_TRIE: hash.LpmTrie,
-    _ARRAY_OF_MAPS: array.MapInMapArray,
-    _HASH_OF_MAPS: hash.MapInMapHash,
-    _DEVMAP: array.DevMap,
-    _CPUMAP: array.CpuMap,
-    _XSKMAP: array.XskMap,
-    _DEVMAP_HASH: hash.HashTable,
-    _RINGBUF: events.RingBuf,
-    _SOCKMAP: storage.SockMap,
-    _SOCKHASH: storage.SockHash,
-    _CGROUP_STORAGE: storage.CgroupStorage,
-    _PERCPU_CGROUP_STORAGE: storage.PerCpuCgroupStorage,
-    _SK_STORAGE: storage.OwnedStorage,
-    _INODE_STORAGE: storage.OwnedStorage,
-    _TASK_STORAGE: storage.OwnedStorage,
+    of.BPF_MAP_TYPE_HASH: hash.HashTable,
+    of.BPF_MAP_TYPE_ARRAY: array.Array,
+    of.BPF_MAP_TYPE_PROG_ARRAY: array.ProgArray,
+    of.BPF_MAP_TYPE_PERF_EVENT_ARRAY: events.PerfEventArray,
+    of.BPF_MAP_TYPE_PERCPU_HASH: per_cpu.PerCpuHash,
+    of.BPF_MAP_TYPE_PERCPU_ARRAY: per_cpu.PerCpuArray,
+    of.BPF_MAP_TYPE_STACK_TRACE: stack.StackTrace,
+    of.BPF_MAP_TYPE_CGROUP_ARRAY: array.CgroupArray,
+    of.BPF_MAP_TYPE_LRU_HASH: hash.LruHash,
+    of.BPF_MAP_TYPE_LRU_PERCPU_HASH: per_cpu.LruPerCpuHash,
+    of.BPF_MAP_TYPE_LPM_TRIE: hash.LpmTrie,
+    of.BPF_MAP_TYPE_ARRAY_OF_MAPS: array.MapInMapArray,
+    of.BPF_MAP_TYPE_HASH_OF_MAPS: hash.MapInMapHash,
+    of.BPF_MAP_TYPE_DEVMAP: array.DevMap,
+    of.BPF_MAP_TYPE_CPUMAP: array.CpuMap,
+    of.BPF_MAP_TYPE_XSKMAP: array.XskMap,
+    of.BPF_MAP_TYPE_DEVMAP_HASH: hash.HashTable,
+    of.BPF_MAP_TYPE_RINGBUF: events.RingBuf,
+    of.BPF_MAP_TYPE_SOCKMAP: storage.SockMap,
+    of.BPF_MAP_TYPE_SOCKHASH: storage.SockHash,
+    of.BPF_MAP_TYPE_CGROUP_STORAGE: storage.CgroupStorage,
+    of.BPF_MAP_TYPE_PERCPU_CGROUP_STORAGE: storage.PerCpuCgroupStorage,
+    of.BPF_MAP_TYPE_SK_STORAGE: storage.OwnedStorage,
+    of.BPF_MAP_TYPE_INODE_STORAGE: storage.OwnedStorage,
+    of.BPF_MAP_TYPE_TASK_STORAGE: storage.OwnedStorage,
 }
-_KEYLESS = (_QUEUE, _STACK)
+_KEYLESS = (of.BPF_MAP_TYPE_QUEUE, of.BPF_MAP_TYPE_STACK)
 
 
 def make(  # noqa: PLR0913  # what a table is made of

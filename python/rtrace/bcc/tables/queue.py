@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rtrace.bcc import ctypes_types
-from rtrace.bcc.names import raw
+from rtrace.bcc.names import raw, text
 
 TYPE_CHECKING = False  # saves the import of typing
 if TYPE_CHECKING:
@@ -12,10 +12,14 @@ if TYPE_CHECKING:
 
     from rtrace import _rtrace
     from rtrace.bcc.bpf import BPF
+    from rtrace.bcc.names import Name
 
 
 class QueueStack:
     """A queue (first in, first out) or stack (last in, first out) of leaves."""
+
+    # Flag for `push`.
+    BPF_EXIST = 2
 
     def __init__(self, bpf: BPF, native: _rtrace.Map, leaf: Any, name: str) -> None:
         self.bpf = bpf
@@ -66,8 +70,12 @@ class QueueStack:
         return list(self.itervalues())
 
     def leaf_sprintf(self, leaf: Any) -> bytes:
-        """Return a leaf as text: numbers in hexadecimal, members in braces."""
-        return " ".join(ctypes_types.words(ctypes_types.make(self.Leaf, leaf))).encode()
+        """Return a leaf as text: numbers in hexadecimal, ``char`` arrays in quotes, members in braces."""
+        return ctypes_types.to_text(self.Leaf, leaf)
+
+    def leaf_scanf(self, leaf_str: Name) -> Any:
+        """Return the leaf that :meth:`leaf_sprintf` gave the text of; ValueError if it is another type's."""
+        return ctypes_types.from_words(self.Leaf, text(leaf_str))
 
     def __repr__(self) -> str:
         """Return the class and the name."""
