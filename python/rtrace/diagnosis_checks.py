@@ -22,6 +22,7 @@ from rtrace.errors import (
 )
 from rtrace.shapes import mechanisms, targets
 from rtrace.shapes.latency_options import Options
+from rtrace.tracefs import format_text
 
 TYPE_CHECKING = False  # saves the import of typing
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ OLDEST_KERNEL = (5, 10)
 # First releases with the ring buffer, with the accounting of maps by cgroup, and with task storage for tracing.
 RING_BUFFER, CGROUP_ACCOUNTING, TASK_STORAGE = (5, 8), (5, 11), (5, 12)
 
+# A tracepoint that every kernel has.
+SURE = "sched:sched_switch"
 BTF = "/sys/kernel/btf/vmlinux"
 STATUS = "/proc/self/status"
 SECURITY = "/sys/kernel/security"
@@ -225,11 +228,12 @@ def ring_buffer() -> Verdict:
 
 
 def tracefs() -> Verdict:
-    """Open tracefs, mounted or not."""
+    """Open tracefs, mounted or not, and read what is root's to read."""
     try:
-        path, mounted = _rtrace.tracefs()
+        format_text(SURE)
     except PrivilegeError as error:
-        return "refused", str(error), "mounting takes root; `rtrace functions -v` and tracepoints need it"
+        return "refused", str(error), f"tracepoints and `rtrace functions -v` need it: {error.hint}"
+    path, mounted = _rtrace.tracefs()
     if mounted:
         return "ok", f"mounted at {path}", ""
     return "ok", "mounted nowhere; rtrace has a mount of its own that nobody else sees", ""

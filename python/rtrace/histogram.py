@@ -11,14 +11,16 @@ import json
 import math
 import sys
 from bisect import bisect_left
+from decimal import Decimal
 from fractions import Fraction
 from itertools import accumulate
-from types import MappingProxyType
+from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, TextIO
 
 from rtrace import histogram_check as check
 from rtrace import histogram_merge
 from rtrace.display import histogram_text
+from rtrace.read_only import ReadOnly
 
 if TYPE_CHECKING:
     import os
@@ -166,16 +168,16 @@ class Histogram:
         own = {
             "numbers": check.counts(counts),
             "sum_ns": check.count("sum_ns", sum_ns),
-            "losses": check.causes(losses),
-            "observed": check.causes(observed),
+            "losses": check.causes("losses", losses),
+            "observed": check.causes("observed", observed),
             "nested": check.count("nested", nested),
             "by": None if by is None else check.text("by", by),
-            "groups": MappingProxyType({}),
+            "groups": ReadOnly(),
         }
         for name, value in {**facts, **own}.items():
             object.__setattr__(self, name, value)
         if groups or by is not None:
-            object.__setattr__(self, "groups", check.groups(self, groups or {}, facts))
+            object.__setattr__(self, "groups", check.groups(self, check.mapping("groups", groups), facts))
 
     if not TYPE_CHECKING:
 
@@ -233,9 +235,14 @@ class Histogram:
 
         Raises
         ------
+        TypeError
+            If `p` is no number.
         ValueError
             If `p` is outside 0..100 or nothing was counted.
         """
+        if isinstance(p, bool) or not isinstance(p, (Real, Decimal)):
+            msg = f"percentile {p!r}: not a number from 0 to 100"
+            raise TypeError(msg)
         if not 0 <= p <= 100:  # noqa: PLR2004  # percent
             msg = f"percentile {p}: outside 0..100"
             raise ValueError(msg)
@@ -268,7 +275,7 @@ class Histogram:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle and copy by way of the plain form."""
-        # Read-only mappings cannot be pickled; the plain form can, and crosses versions too.
+        # The plain form crosses versions.
         return type(self).from_dict, (self.to_dict(),)
 
     def to_dict(self) -> dict[str, Any]:
@@ -303,7 +310,15 @@ class Histogram:
         return json.dumps(self.to_dict(), indent=indent)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the histogram to exactly `path` (by habit ``.npz``), all of it or nothing."""
+        """Write the histogram to exactly `path` (by habit ``.npz``), all of it or nothing.
+
+        A file that is there keeps its mode and its owner; a device or a pipe is written into.
+
+        Raises
+        ------
+        ValueError
+            If the name is that of another form, ``.parquet`` or ``.csv``.
+        """
         from rtrace import histogram_file  # noqa: PLC0415  # imports numpy
 
         histogram_file.save(self, path)
@@ -386,6 +401,8 @@ class Histogram:
         ------
         ImportError
             If matplotlib is not installed.
+        TypeError
+            If the other one is no histogram.
         ValueError
             If the units differ.
         """

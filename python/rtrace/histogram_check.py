@@ -6,13 +6,16 @@ import dataclasses
 import math
 import operator
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from numbers import Integral
-from types import MappingProxyType
+from decimal import Decimal
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
+from rtrace.read_only import ReadOnly
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import ArrayLike
 
@@ -31,20 +34,39 @@ def facts(
     **texts: str,
 ) -> dict[str, Any]:
     """Return the facts that a histogram shares with its groups."""
-    if unit not in UNITS_NS:
-        _wrong(ValueError, "unit", f"{unit!r} is not one of {', '.join(UNITS_NS)}")
     return {
-        "unit": unit,
+        "unit": known_unit(unit),
         "started": moment("started", started),
         "duration": seconds("duration", duration),
-        "options": MappingProxyType({text("option", k): setting(k, v) for k, v in (options or {}).items()}),
+        "options": settings(options),
         **{name: text(name, value) for name, value in texts.items()},
     }
 
 
-def causes(value: Mapping[str, int] | None) -> Mapping[str, int]:
+def known_unit(value: str) -> str:
+    """Return a unit as it is."""
+    if not isinstance(value, str) or value not in UNITS_NS:
+        _wrong(ValueError, "unit", f"{value!r} is not one of {', '.join(UNITS_NS)}")
+    return value
+
+
+def mapping(name: str, value: Mapping[Any, Any] | None) -> Mapping[Any, Any]:
+    """Return a mapping as it is; None stands for an empty one."""
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        _wrong(TypeError, name, f"{value!r} is not a mapping")
+    return value
+
+
+def settings(value: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """Return a read-only copy of options as JSON scalars and tuples of such."""
+    return ReadOnly({text("option", name): setting(name, item) for name, item in mapping("options", value).items()})
+
+
+def causes(name: str, value: Mapping[str, int] | None) -> Mapping[str, int]:
     """Return a read-only copy of counts by cause: what was lost, or observed."""
-    return MappingProxyType({text("cause", cause): count(cause, number) for cause, number in (value or {}).items()})
+    return ReadOnly({text("cause", cause): count(cause, number) for cause, number in mapping(name, value).items()})
 
 
 def counts(value: ArrayLike) -> tuple[int, ...]:
@@ -75,9 +97,16 @@ def _elements(value: ArrayLike) -> list[int]:
     return _integers(array.tolist())
 
 
+def whole(name: str, value: int) -> int:
+    """Return an integer of any kind as int."""
+    if not hasattr(type(value), "__index__"):
+        _wrong(TypeError, name, f"{value!r} is not an integer")
+    return operator.index(value)
+
+
 def count(name: str, value: int) -> int:
     """Return a number of calls or of nanoseconds as int."""
-    number = operator.index(value)
+    number = whole(name, value)
     if number < 0:
         _wrong(ValueError, name, f"{number} is negative")
     return number
@@ -85,6 +114,8 @@ def count(name: str, value: int) -> int:
 
 def seconds(name: str, value: float) -> float:
     """Return a duration as float."""
+    if isinstance(value, bool) or not isinstance(value, (Real, Decimal)):
+        _wrong(TypeError, name, f"{value!r} is not a duration in seconds")
     number = float(value)
     if not 0 <= number < math.inf:
         _wrong(ValueError, name, f"{number} is not a duration in seconds")
@@ -149,7 +180,7 @@ def groups(whole: Histogram, parts: Mapping[Any, Histogram], facts: Mapping[str,
         # The counts as numbers: as an array they would need numpy.
         told: dict[str, Any] = {**alone, "counts": part.numbers}
         ordered[key] = dataclasses.replace(part, **told)
-    return MappingProxyType(ordered)
+    return ReadOnly(ordered)
 
 
 def add_up(rows: Iterable[Sequence[int]]) -> list[int]:

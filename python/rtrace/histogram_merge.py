@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from datetime import datetime, timedelta
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -151,7 +150,7 @@ def _same(verb: str, one: Histogram, other: Histogram, names: tuple[str, ...]) -
 def _shown(value: Any) -> str:  # any fact
     if isinstance(value, datetime):
         return value.isoformat()
-    return repr(dict(value) if isinstance(value, MappingProxyType) else value)
+    return repr(value)
 
 
 def _refuse(verb: str, hist: Histogram, cause: str) -> None:

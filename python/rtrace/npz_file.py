@@ -10,22 +10,24 @@ import contextlib
 import json
 import math
 import os
-import secrets
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from rtrace.errors import TraceFormatError
+from rtrace.whole_file import write_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
     from zipfile import ZipFile
 
     from numpy.typing import NDArray
 
 # What reads the files of each schema, for the hint when it is the wrong one.
 _READERS = {"rtrace.histogram": "rtrace.Histogram", "rtrace.trace": "rtrace.Trace"}
+# What nobody takes for an .npz file: the first is a trace's other form, the second what `to_csv` writes.
+_OTHERS = (".parquet", ".csv")
 # Deflate cannot do better than 1032 to 1; below the allowance it does not matter.
 _BEST_RATIO = 1100
 _ALLOWANCE = 64 << 20
@@ -72,27 +74,13 @@ class Form(NamedTuple):
 
 
 def save(path: str | os.PathLike[str], metadata: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Write `metadata` and `arrays` to exactly `path`, all of it or nothing."""
+    """Write `metadata` and `arrays` to exactly `path`, all of it or nothing; ValueError if it is named otherwise."""
+    if os.fspath(path).endswith(_OTHERS):
+        msg = f"save to `{os.fspath(path)}`: it is stored as .npz, which its name denies"
+        raise ValueError(msg)
     named: dict[str, Any] = {"metadata": np.array(json.dumps(metadata)), **arrays}
     # A file object, because numpy appends ".npz" to a name.
     write_whole(path, lambda file: np.savez_compressed(file, allow_pickle=False, **named))
-
-
-def write_whole(path: str | os.PathLike[str], write: Callable[[IO[bytes]], object]) -> None:
-    """Let `write` fill a file that takes the name `path` when it is complete, so that no reader ever sees half."""
-    # Through a link to the file it names: replacing the link itself would leave the old file behind.
-    final = Path(os.path.realpath(path))
-    temporary = final.with_name(f".{final.name}.{secrets.token_hex(4)}")
-    try:
-        # "x" so that the umask decides who may read it.
-        with temporary.open("xb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(final)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 @contextlib.contextmanager

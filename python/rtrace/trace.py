@@ -130,7 +130,7 @@ class Trace:
     ) -> None:
         texts = {"target": target, "tool": tool, "host": host, "kernel": kernel}
         kept = trace_check.records(records)
-        lost = histogram_check.causes(losses)
+        lost = histogram_check.causes("losses", losses)
         own = {
             **{name: histogram_check.text(name, value) for name, value in texts.items()},
             "records": kept,
@@ -139,8 +139,8 @@ class Trace:
             "clock_offset_ns": trace_check.offset(clock_offset_ns),
             "lost_per_cpu": trace_check.lost_per_cpu(lost_per_cpu, sum(lost.values())),
             "losses": lost,
-            "observed": histogram_check.causes(observed),
-            "options": trace_check.options(options),
+            "observed": histogram_check.causes("observed", observed),
+            "options": histogram_check.settings(options),
             "fields": trace_check.fields(fields, kept.dtype.names or ()),
         }
         for name, value in own.items():
@@ -223,7 +223,7 @@ class Trace:
     __hash__ = None  # type: ignore[assignment]  # equal by contents, like an array
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle and copy by way of the plain form, as read-only mappings cannot be pickled."""
+        """Pickle and copy by way of the plain form, which crosses versions."""
         return trace_file.build, (type(self), trace_file.facts(self), self.records)
 
     def names(self, column: str) -> NDArray[np.str_]:
@@ -242,14 +242,15 @@ class Trace:
     def histogram(
         self, column: str = "latency_ns", *, by: str | None = None, unit: Unit = "us", max_groups: int = 1000
     ) -> Histogram:
-        """Count a column of times into log2 buckets, as the kernel does.
+        r"""Count a column of times into log2 buckets, as the kernel does.
 
         Parameters
         ----------
         column
             Which one; must be integers in ns, none negative.
         by
-            Column to split by; its names where it has any (see `names`).
+            Column to split by; its names where it has any (see `names`). Texts that are not UTF-8 are told apart by
+            their bytes, as ``"a\xff"``.
         unit
             Unit of the buckets: ``"ns"``, ``"us"``, ``"ms"`` or ``"s"``.
         max_groups
@@ -324,7 +325,15 @@ class Trace:
         write_csv(self, file)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the trace to exactly `path`, all of it or nothing: ``.parquet`` (needs pyarrow), else as ``.npz``."""
+        """Write the trace to exactly `path`, all of it or nothing: ``.parquet`` (needs pyarrow), else as ``.npz``.
+
+        A file that is there keeps its mode and its owner; a device or a pipe is written into.
+
+        Raises
+        ------
+        ValueError
+            If the name ends in ``.csv``: `to_csv` writes that.
+        """
         trace_file.save(self, path)
 
     @classmethod
@@ -370,7 +379,7 @@ class Trace:
         return plot_trace(self, ax, kind)
 
     def print(
-        self, n: int | None = 20, file: TextIO | None = None, *, columns: Sequence[str] | None = None,
+        self, n: int | None = 20, file: TextIO | None = None, *, columns: str | Sequence[str] | None = None,
         footer: bool = True,
     ) -> None:  # fmt: skip
         """Print the first records as a table, below it how many more there are and what was lost.
@@ -382,7 +391,7 @@ class Trace:
         file
             Where to; None is standard output.
         columns
-            Which ones; None takes what fits below 80 columns and names the others.
+            Which ones, or the only one; None takes what fits below 80 columns and names the others.
         footer
             Whether to add the lines on further records, columns and losses, if there are any.
         """

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import operator
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from rtrace import histogram_check as check
+from rtrace.read_only import ReadOnly
 from rtrace.trace_fields import FieldFacts
 
 if TYPE_CHECKING:
@@ -43,19 +42,19 @@ def records(value: NDArray[np.void]) -> NDArray[np.void]:
 
 def fields(value: Mapping[str, FieldFacts] | None, names: Iterable[str]) -> Mapping[str, FieldFacts]:
     """Return facts for every column, in the order of the columns; the unit from the name where nothing is given."""
-    given = dict(value or {})
+    given = dict(check.mapping("fields", value))
     facts = {name: given.pop(name) if name in given else FieldFacts(unit=_unit(name)) for name in names}
     for name, unknown in given.items():
         _wrong(ValueError, "fields", f"no column `{name}` for {unknown!r}")
     for name, item in facts.items():
         if not isinstance(item, FieldFacts):
             _wrong(TypeError, f"field `{name}`", f"{item!r} is not a FieldFacts")
-    return MappingProxyType(facts)
+    return ReadOnly(facts)
 
 
 def offset(value: int) -> int:
     """Return how far the wall clock is ahead of the monotonic one, ns; negative if it was set to its beginning."""
-    number = operator.index(value)
+    number = check.whole("clock_offset_ns", value)
     if not -(1 << 63) <= number < 1 << 63:
         _wrong(ValueError, "clock_offset_ns", f"{number} does not fit 64 bits")
     return number
@@ -63,16 +62,12 @@ def offset(value: int) -> int:
 
 def lost_per_cpu(value: Iterable[int], lost: int) -> tuple[int, ...]:
     """Return the losses per CPU, which are part of all that was lost."""
+    if not hasattr(type(value), "__iter__"):
+        _wrong(TypeError, "lost_per_cpu", f"{value!r} is not a sequence of integers")
     counts = tuple(check.count("lost_per_cpu", item) for item in value)
     if sum(counts) > lost:
         _wrong(ValueError, "lost_per_cpu", f"{sum(counts)} events, more than the {lost} of losses")
     return counts
-
-
-def options(value: Mapping[str, Any] | None) -> Mapping[str, Any]:
-    """Return a read-only copy of the options as JSON scalars and tuples of such."""
-    given = (value or {}).items()
-    return MappingProxyType({check.text("option", name): check.setting(name, item) for name, item in given})
 
 
 def _field(name: str, dtype: np.dtype[Any]) -> None:

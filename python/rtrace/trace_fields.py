@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from rtrace import histogram_check as check
+from rtrace.read_only import ReadOnly
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -100,10 +100,6 @@ class FieldFacts:
         tables = {name: dict(data[name]) for name in ("flags", "symbols")}
         return cls(unit=data["unit"], description=data["description"], **tables, format=data["format"])
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle and copy by way of the plain form, as read-only mappings cannot be pickled."""
-        return type(self).from_dict, (self.to_dict(),)
-
     def _flag_names(self, value: int) -> str:
         # As trace_print_flags_seq does: a mask counts when all its bits are set, and takes them off.
         names = []
@@ -117,9 +113,24 @@ class FieldFacts:
         return "|".join(names)
 
 
+def exact_text(value: bytes) -> str:
+    r"""Decode a kernel string so that no two are the same: what is not UTF-8 is escaped.
+
+    So is a text that would then look like such a one.
+
+    Examples
+    --------
+    >>> exact_text("é".encode()), exact_text(b"a\xe9"), exact_text(b"a\\xe9")
+    ('é', 'a\\xe9', 'a\\\\xe9')
+    """
+    text = value.partition(b"\0")[0]
+    escaped = text.replace(b"\\", b"\\\\").decode(errors="backslashreplace")
+    return escaped if "\\x" in escaped else text.decode()
+
+
 def _table(name: str, value: Mapping[int, str]) -> Mapping[int, str]:
     for key in value:
         if isinstance(key, bool) or not isinstance(key, int):
             msg = f"{name}: {key!r} is not an int"
             raise TypeError(msg)
-    return MappingProxyType({key: check.text(name, text) for key, text in value.items()})
+    return ReadOnly({key: check.text(name, text) for key, text in value.items()})

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rtrace import trace_values
+from rtrace import histogram_check, option_checks, trace_values
 from rtrace.histogram import SLOTS, Histogram
 from rtrace.histogram_check import UNITS_NS
 
@@ -24,10 +24,9 @@ _LOW_HALF = np.uint64(0xFFFF_FFFF)
 
 def trace_histogram(trace: Trace, column: str, by: str | None, unit: Unit, max_groups: int) -> Histogram:
     """Return what ``Trace.histogram`` promises."""
-    values = _times(trace, column)
-    if unit not in UNITS_NS:
-        msg = f"unit: {unit!r} is not one of {', '.join(UNITS_NS)}"
-        raise ValueError(msg)
+    values = _times(trace, option_checks.text("column", column))
+    histogram_check.known_unit(unit)
+    max_groups = option_checks.whole("max_groups", max_groups, "at least 1", 1, 2**63)
     slots = np.searchsorted(_EDGES, values // np.uint64(UNITS_NS[unit]), side="right")
     facts: dict[str, Any] = {"unit": unit, "target": trace.target}
     # One row per group; a histogram that is not split is one group.
@@ -58,11 +57,9 @@ def _times(trace: Trace, column: str) -> NDArray[np.uint64]:
 
 def _groups(trace: Trace, by: str, max_groups: int) -> tuple[list[int | str], NDArray[np.intp]]:
     """Return the keys, and for each record the place of its key; the smallest groups share the last one."""
-    column = trace[by]
+    column = trace[option_checks.text("by", by)]
     if column.ndim > 1 or column.dtype.kind not in "iubS":
         _refuse(trace, f"cannot split by column `{by}` of dtype {column.dtype}")
-    if max_groups < 1:
-        _refuse(trace, f"max_groups is {max_groups}, less than 1")
     column = trace_values.group_keys(column, trace.fields[by])
     found, places, sizes = np.unique(column, return_inverse=True, return_counts=True)
     if len(found) <= max_groups:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from rtrace import npz_file, trace_arrow, trace_check, trace_file
+from rtrace.whole_file import write_whole
 
 if TYPE_CHECKING:
     import os
@@ -35,7 +36,7 @@ def save(trace: Trace, path: str | os.PathLike[str]) -> None:
     table = trace_arrow.pyarrow_table(trace, exact=True)
     metadata = {**trace_file.facts(trace), "dtype": repr(np.lib.format.dtype_to_descr(trace.records.dtype))}
     table = table.replace_schema_metadata({_KEY: json.dumps(metadata)})
-    npz_file.write_whole(path, lambda file: parquet.write_table(table, file, compression="zstd"))
+    write_whole(path, lambda file: parquet.write_table(table, file, compression="zstd"))
 
 
 def load(cls: type[_T], path: str | os.PathLike[str]) -> _T:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rtrace.trace_fields import exact_text
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -68,8 +70,14 @@ def names(column: NDArray[Any], facts: FieldFacts) -> NDArray[np.str_]:
 
 
 def group_keys(column: NDArray[Any], facts: FieldFacts) -> NDArray[Any]:
-    """Return a column as the keys of groups: what people call its values where that is not a plain number."""
-    return names(column, facts) if column.dtype.kind == "S" or facts.worded else column
+    """Return a column as the keys of groups: what people call its values where that is not a plain number.
+
+    Texts that differ are different keys, also where they are not UTF-8.
+    """
+    if column.dtype.kind == "S":
+        found, inverse = np.unique(column, return_inverse=True)
+        return np.array([exact_text(value) for value in found.tolist()], np.str_)[inverse]
+    return names(column, facts) if facts.worded else column
 
 
 def plain(keys: NDArray[Any]) -> list[int | str]:

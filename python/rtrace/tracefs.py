@@ -5,24 +5,102 @@ Source: ``events/CATEGORY/NAME/format`` in tracefs, mounted or not.
 
 from __future__ import annotations
 
-import difflib
-import fnmatch
+import contextlib
+import errno
 import os
 
 from rtrace import _rtrace, option_checks
-from rtrace.errors import BtfError, TargetNotFoundError
+from rtrace.errors import BtfError, PrivilegeError, TargetNotFoundError
 
 TYPE_CHECKING = False  # saves the import of typing
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any
 
-__all__ = ["format_text", "parse_with_enumerators", "split", "tracepoints"]
+__all__ = ["format_text", "parse_with_enumerators", "read", "reading", "root", "split", "tracepoints"]
+
+# By their numbers (include/uapi/linux/capability.h): for what is root's to read, and for a mount of our own.
+CAPABILITIES = {"CAP_DAC_READ_SEARCH": 2, "CAP_SYS_ADMIN": 21}
+TO_READ = ("CAP_DAC_READ_SEARCH",)
+
+
+def root() -> str:
+    """Return where tracefs is: where it is mounted, or a mount of our own.
+
+    Raises
+    ------
+    PrivilegeError
+        If it is mounted for root alone, or nowhere and we may not mount it.
+    """
+    try:
+        return _rtrace.tracefs()[0]
+    except PrivilegeError as error:
+        missing = lacking(TO_READ if is_mounted() else tuple(CAPABILITIES))
+        if not missing:
+            raise
+        operation = "open tracefs"
+        raise refused(operation, error.errno, missing) from error
+
+
+def is_mounted() -> bool:
+    """Whether tracefs is mounted somewhere."""
+    with open("/proc/self/mounts") as mounts:
+        return any(line.split(" ")[2] == "tracefs" for line in mounts)
+
+
+def lacking(wanted: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the capabilities of these that this process does not have."""
+    with open("/proc/self/status") as status:
+        mask = next(int(line.split()[1], 16) for line in status if line.startswith("CapEff:"))
+    return tuple(name for name in wanted if not mask >> CAPABILITIES[name] & 1)
+
+
+@contextlib.contextmanager
+def reading(what: str) -> Iterator[None]:
+    """Make a refusal to read something of tracefs a PrivilegeError that says what is missing."""
+    try:
+        yield
+    except PrivilegeError:
+        raise
+    except PermissionError as error:
+        # Lockdown says EPERM, and no capability helps against that.
+        missing = TO_READ if error.errno == errno.EACCES else ()
+        operation = f"read {what} in tracefs"
+        raise refused(operation, error.errno, missing) from error
+
+
+def refused(operation: str, number: int | None, missing: tuple[str, ...]) -> PrivilegeError:
+    """Make the error."""
+    hint = "`rtrace doctor` tells what refuses: a security module or kernel lockdown"
+    if missing:
+        hint = (
+            f"run as root, give the interpreter {' and '.join(missing)}, or mount tracefs for a group of yours:"
+            " mount -t tracefs -o gid=GROUP,mode=750 tracefs /sys/kernel/tracing"
+        )
+    cause = os.strerror(number or errno.EPERM)
+    return PrivilegeError(f"{operation}: {cause}", hint=hint, errno=number, missing=missing)
 
 
 def events_folder() -> str:
     """Return where tracefs lists the tracepoints."""
-    root, _ = _rtrace.tracefs()
-    return os.path.join(root, "events")
+    return os.path.join(root(), "events")
+
+
+def read(category: str, name: str, file: str) -> str:
+    """Return what a file of a tracepoint says.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the kernel has no such tracepoint.
+    PrivilegeError
+        If tracefs cannot be read.
+    """
+    with (
+        reading(f"the {file} of `{category}:{name}`"),
+        open(os.path.join(events_folder(), category, name, file)) as text,
+    ):
+        return text.read()
 
 
 def tracepoints(pattern: str = "*:*") -> list[str]:
@@ -45,15 +123,18 @@ def tracepoints(pattern: str = "*:*") -> list[str]:
     """
     if ":" not in option_checks.text("pattern", pattern):
         pattern = f"*:{pattern}"
+    import fnmatch  # noqa: PLC0415  # not needed to attach
+
     folder = events_folder()
     # Names once: two modules may have the same tracepoint, and tracefs lists both (i915 and xe of Linux 6.12); whoever
     # opens one gets the first.
     found: set[str] = set()
-    for category in os.scandir(folder):
-        if not category.is_dir():
-            continue
-        names = (f"{category.name}:{entry.name}" for entry in os.scandir(category.path) if entry.is_dir())
-        found.update(fnmatch.filter(names, pattern))
+    with reading("the list of tracepoints"):
+        for category in os.scandir(folder):
+            if not category.is_dir():
+                continue
+            names = (f"{category.name}:{entry.name}" for entry in os.scandir(category.path) if entry.is_dir())
+            found.update(fnmatch.filter(names, pattern))
     return sorted(found)
 
 
@@ -92,10 +173,11 @@ def format_text(target: str) -> str:
     """
     category, name = split(target)
     try:
-        with open(os.path.join(events_folder(), category, name, "format")) as file:
-            return file.read()
+        return read(category, name, "format")
     except FileNotFoundError:
         known = tracepoints()
+    import difflib  # noqa: PLC0415  # needed only when there is no such name
+
     near = tuple(difflib.get_close_matches(target, known, n=5, cutoff=0.7))
     hint = f"did you mean {', '.join(near)}?" if near else "`rtrace list PATTERN` lists the kernel's tracepoints"
     message = f"trace `{target}`: the kernel has no such tracepoint"

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import pwd
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import rtrace
 from tests.kernel import kernel_objects
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 # A process of its own that is attached when it says so.
 ATTACHED = """
@@ -89,13 +94,56 @@ def test_what_is_closed_leaves_nothing_even_while_it_is_referred_to() -> None:
     assert events.closed
 
 
-def test_an_interpreter_that_ends_leaves_nothing() -> None:
+@pytest.mark.parametrize("filters", ["", "warnings.simplefilter('always'); ", "warnings.simplefilter('error'); "])
+def test_an_interpreter_that_ends_leaves_nothing(filters: str) -> None:
     before = kernel_objects.survey()
-    status, complaints = Child("sys.exit(0)").end()
+    status, complaints = Child(f"import warnings; {filters}sys.exit(0)").end()
     assert status == 0
     assert "panicked" not in complaints
-    assert "Traceback" not in complaints
+    # Of a warning that is an error and cannot be raised any more, Python shows where it came from.
+    assert complaints.count("Traceback") == int("error" in filters)
+    assert "halted" not in complaints
+    assert ("ResourceWarning: unclosed <FunctionLatency vfs_read" in complaints) == bool(filters)
     assert kernel_objects.left_behind(before) == {}
+
+
+PAIR = ("syscalls:sys_enter_getppid", "syscalls:sys_exit_getppid")
+
+
+def durations(measurement: Any) -> set[float]:
+    """Return how long all results that it can give say that it has lasted."""
+    found = []
+    if hasattr(measurement, "snapshot"):
+        found.append(measurement.snapshot())
+    if hasattr(measurement, "trace"):
+        found.append(measurement.trace([]))
+    return {result.duration for result in found}
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: rtrace.tracepoint_events(PAIR[0]),
+        lambda: rtrace.tracepoint_latency(*PAIR, key="tid", output="both"),
+        rtrace.urandomread,
+        rtrace.vfsreadlat,
+    ],
+)
+def test_the_clock_stops_when_it_is_detached(make: Callable[[], Any]) -> None:
+    with make() as measurement:
+        running = min(durations(measurement))
+        measurement.detach()
+        (ended,) = durations(measurement)
+        assert durations(measurement) == {ended}
+        assert ended > running
+
+
+def test_a_copy_would_be_the_end_of_it() -> None:
+    with rtrace.tracepoint_events(PAIR[0]) as recording:
+        with pytest.raises(TypeError, match=f"cannot copy or pickle the recording of `{PAIR[0]}`"):
+            copy.copy(recording)
+        os.getppid()
+        assert len(recording.read(30))
 
 
 def test_a_fork_does_not_keep_the_programs() -> None:
@@ -123,12 +171,28 @@ def test_closing_again_and_from_another_thread_changes_nothing() -> None:
     assert measurement.closed
 
 
-def run_unprivileged(code: str) -> subprocess.CompletedProcess[str]:
+# Becomes nobody, and keeps what is in `mask` of the capabilities.
+DROP = """
+import ctypes, os, resource, struct
+try:
+    resource.setrlimit(resource.RLIMIT_MEMLOCK, (-1, -1))  # before 5.11 maps count against it
+except ValueError:
+    pass  # root without CAP_SYS_RESOURCE
+libc = ctypes.CDLL(None, use_errno=True)
+assert libc.prctl(8, 1, 0, 0, 0) == 0  # PR_SET_KEEPCAPS
+os.setgroups([]); os.setgid({nobody.pw_gid}); os.setuid({nobody.pw_uid})
+version = struct.pack("=Ii", 0x20080522, 0)  # _LINUX_CAPABILITY_VERSION_3
+assert libc.capset(version, struct.pack("=6I", {mask}, {mask}, 0, 0, 0, 0)) == 0
+"""
+
+
+def run_unprivileged(code: str, *capabilities: int) -> subprocess.CompletedProcess[str]:
     """Run Python as nobody; the interpreter and the package are opened before privilege is dropped."""
-    nobody = pwd.getpwnam("nobody")
-    opened = "import os, rtrace, numpy, rtrace._rtrace, rtrace.shapes.function_latency"
-    drop = f"{opened}; os.setgroups([]); os.setgid({nobody.pw_gid}); os.setuid({nobody.pw_uid})\n"
-    return subprocess.run([sys.executable, "-c", drop + code], capture_output=True, text=True, check=False, cwd="/")
+    opened = "import fnmatch, rtrace, numpy, rtrace._rtrace, rtrace.shapes.function_latency, rtrace.tracepoint\n"
+    drop = DROP.format(nobody=pwd.getpwnam("nobody"), mask=sum(1 << number for number in capabilities))
+    return subprocess.run(
+        [sys.executable, "-c", opened + drop + code], capture_output=True, text=True, check=False, cwd="/"
+    )
 
 
 def test_without_privilege_the_error_says_what_is_missing() -> None:
@@ -141,6 +205,31 @@ except rtrace.PrivilegeError as error:
 """
     done = run_unprivileged(code)
     assert done.stdout.startswith("('CAP_PERFMON', 'CAP_BPF') 1 run as root"), done
+
+
+@pytest.mark.parametrize(
+    "call", ["rtrace.tracepoints()", "rtrace.tracepoint_format(TARGET)", "rtrace.tracepoint_events(TARGET)"]
+)
+def test_a_tracefs_that_cannot_be_read_is_a_matter_of_privilege(call: str) -> None:
+    """With CAP_SYS_ADMIN alone it can be mounted, and is root's all the same."""
+    code = f"""
+TARGET = "sched:sched_switch"
+try:
+    {call}
+except rtrace.PrivilegeError as error:
+    print(error.missing, "in tracefs: Permission denied" in str(error), "CAP_DAC_READ_SEARCH" in error.hint)
+"""
+    done = run_unprivileged(code, 21)
+    assert (done.stderr, done.stdout) == ("", "('CAP_DAC_READ_SEARCH',) True True\n")
+
+
+def test_functions_that_stand_behind_system_calls_need_no_tracefs() -> None:
+    code = """
+with rtrace.vfsreadlat(mechanism="syscall") as measurement:
+    print({link.kind for link in measurement._live().links})
+"""
+    done = run_unprivileged(code, 21)
+    assert (done.stderr, done.stdout) == ("", "{'raw tracepoint'}\n")
 
 
 def test_functions_can_be_looked_up_without_privilege() -> None:

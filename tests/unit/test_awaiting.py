@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from typing import Any
 
 import numpy as np
 import pytest
@@ -121,5 +122,16 @@ def test_closing_ends_the_wait() -> None:
         assert await looping is None
         with pytest.raises(ClosedError):
             await source.read_async()
+
+    asyncio.run(go())
+
+
+@pytest.mark.parametrize("timeout", [-1, float("nan"), float("inf"), "x", [], True])
+def test_what_is_no_time_is_refused(timeout: Any) -> None:
+    async def go() -> None:
+        with Source() as source:
+            source.put(1)
+            with pytest.raises((TypeError, ValueError), match="timeout must be a time in seconds"):
+                await source.read_async(timeout)
 
     asyncio.run(go())

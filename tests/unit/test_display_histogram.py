@@ -290,6 +290,8 @@ class TestPlot:
         assert heights(make({1: 5}).plot_comparison(make({}))) == [100, 0]
         with pytest.raises(ValueError, match="one is in us, the other in ms"):
             make({1: 5}).plot_comparison(make({1: 5}, unit="ms"))
+        with pytest.raises(TypeError, match="compare histograms: 5 is none"):
+            make({1: 5}).plot_comparison(5)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("method", "package"), [("plot", "matplotlib.pyplot"), ("to_pandas", "pandas")])

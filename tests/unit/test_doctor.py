@@ -36,6 +36,17 @@ FINDINGS = (
 )
 
 
+def test_a_tracefs_that_is_mounted_and_cannot_be_read_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: str) -> None:
+        message = "read the format of `a:b` in tracefs: Permission denied"
+        raise PrivilegeError(message, missing=["CAP_DAC_READ_SEARCH"], hint="give it CAP_DAC_READ_SEARCH")
+
+    monkeypatch.setattr(checks, "format_text", refuse)
+    state, found, remedy = checks.tracefs()
+    assert (state, found) == ("refused", "read the format of `a:b` in tracefs: Permission denied")
+    assert remedy == "tracepoints and `rtrace functions -v` need it: give it CAP_DAC_READ_SEARCH"
+
+
 def test_it_runs_here_and_looks_at_everything() -> None:
     found = doctor()
     assert {finding.name for finding in found.findings} == NAMES

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import copy
+import json
 import math
 import pickle
-from dataclasses import FrozenInstanceError, replace
+from dataclasses import FrozenInstanceError, asdict, replace
 from datetime import timedelta, timezone
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -60,6 +62,14 @@ class TestNumbers:
         with pytest.raises(ValueError, match=r"outside 0\.\.100"):
             from_latencies([1]).percentile(p)
 
+    @pytest.mark.parametrize("p", [True, "50", None, np.array([50]), np.array(50), np.True_, 50j])
+    def test_percentile_of_no_number(self, p: Any) -> None:
+        with pytest.raises(TypeError, match="percentile .*: not a number from 0 to 100"):
+            from_latencies([1]).percentile(p)
+
+    def test_percentile_of_any_number(self) -> None:
+        assert {from_latencies([1]).percentile(p) for p in (50, Decimal(50), np.float32(50), np.uint8(50))} == {(0, 2)}  # type: ignore[arg-type]
+
     def test_percentile_rank_is_exact(self) -> None:
         hist = from_latencies([0] * 999 + [8_000])
         assert hist.percentile(99.9) == (0, 2)
@@ -90,7 +100,16 @@ class TestFacts:
             ({"counts": [-1] + [0] * 63}, ValueError, "counts: one is outside"),
             ({"counts": [2**64] + [0] * 63}, ValueError, "counts: one is outside"),
             ({"sum_ns": -1}, ValueError, "sum_ns: -1 is negative"),
-            ({"sum_ns": 1.5}, TypeError, "integer"),
+            ({"sum_ns": 1.5}, TypeError, "sum_ns: 1.5 is not an integer"),
+            ({"nested": None}, TypeError, "nested: None is not an integer"),
+            ({"losses": 1}, TypeError, "losses: 1 is not a mapping"),
+            ({"losses": 0}, TypeError, "losses: 0 is not a mapping"),
+            ({"observed": 5}, TypeError, "observed: 5 is not a mapping"),
+            ({"options": 1}, TypeError, "options: 1 is not a mapping"),
+            ({"groups": [1], "by": "pid"}, TypeError, r"groups: \[1\] is not a mapping"),
+            ({"unit": {}}, ValueError, "unit: {} is not one of ns, us, ms, s"),
+            ({"duration": "1"}, TypeError, "duration: '1' is not a duration"),
+            ({"duration": None}, TypeError, "duration: None is not a duration"),
             ({"unit": "usecs"}, ValueError, "unit: 'usecs' is not one of ns, us, ms, s"),
             ({"target": b"x"}, TypeError, "target: b'x' is not a str"),
             ({"started": STARTED.replace(tzinfo=None)}, ValueError, "no time zone"),
@@ -116,6 +135,13 @@ class TestFacts:
                 mapping["x"] = 2  # type: ignore[index]
         with pytest.raises(TypeError, match="unhashable"):
             hash(hist)
+
+    def test_as_dict_of_dataclasses(self) -> None:
+        hist = from_groups({"a": [1], "b": [5]}, losses={"x": 1}, options={"pid": 1})
+        found = asdict(hist)
+        assert (found["losses"], found["options"], found["numbers"]) == ({"x": 1}, {"pid": 1}, hist.numbers)
+        assert found["groups"]["a"]["sum_ns"] == hist.groups["a"].sum_ns
+        assert json.dumps(hist.losses) == '{"x": 1}'
 
     def test_plain_types(self) -> None:
         hist = from_latencies(

@@ -57,7 +57,7 @@ class TestDict:
             ({"buckets": None}, "NoneType"),
             ({"started": "yesterday"}, "Invalid isoformat string"),
             ({"groups": [{"key": "a", "sum_ns": 0, "buckets": []}] * 2}, "a group is there twice"),
-            ({"losses": 5}, "'int' object has no attribute 'items'"),
+            ({"losses": 5}, "5 is not a mapping"),
         ],
     )
     def test_refusals(self, change: dict[str, Any], message: str) -> None:
@@ -122,6 +122,12 @@ class TestFile:
             from_latencies([1, 2]).save(path)
         assert [file.name for file in tmp_path.iterdir()] == ["hist.npz"]
         assert Histogram.load(path).total == 1
+
+    @pytest.mark.parametrize("name", ["x.parquet", "x.csv"])
+    def test_names_of_other_forms(self, tmp_path: Path, name: str) -> None:
+        with pytest.raises(ValueError, match=f"save to `.*{name}`: it is stored as .npz"):
+            from_latencies([1]).save(tmp_path / name)
+        assert list(tmp_path.iterdir()) == []
 
     def test_missing_file(self, tmp_path: Path) -> None:
         with pytest.raises(FileNotFoundError):

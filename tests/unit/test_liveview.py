@@ -232,6 +232,8 @@ def test_options_that_make_no_sense(options: dict[str, Any]) -> None:
         live(Calls(), **options)
     with pytest.raises(ValueError, match="no measurement"):
         rtrace.live()
+    with pytest.raises(TypeError, match="show 5: it is no running measurement"):
+        rtrace.live(5)  # type: ignore[arg-type]
 
 
 def frames(losses: dict[str, int] | None = None) -> list[Frame]:
@@ -283,6 +285,13 @@ class TestScreens:
         assert "2.000000   dd" in last
         assert "Hit Ctrl-C to end." not in last
         assert HOSTILE not in file.getvalue()
+
+    def test_without_an_output(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(sys, "stdout", None)
+        with Calls() as calls:
+            (found,) = rtrace.live(calls, duration=0.001)
+        assert isinstance(found, Histogram)
+        assert found.total == calls.asked
 
     def test_which(self, monkeypatch: pytest.MonkeyPatch) -> None:
         class Terminal(io.StringIO):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import pickle
-from dataclasses import FrozenInstanceError, replace
+from dataclasses import FrozenInstanceError, asdict, replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -83,11 +83,16 @@ class TestFacts:
             ({"target": b"x"}, TypeError, "target"),
             ({"started": datetime(2025, 1, 1)}, ValueError, "no time zone"),  # noqa: DTZ001  # what is refused
             ({"duration": -1}, ValueError, "not a duration"),
-            ({"clock_offset_ns": 1.5}, TypeError, "float"),
+            ({"duration": "1"}, TypeError, "duration: '1' is not a duration"),
+            ({"clock_offset_ns": 1.5}, TypeError, "clock_offset_ns: 1.5 is not an integer"),
             ({"clock_offset_ns": 1 << 63}, ValueError, "64 bits"),
             ({"losses": {"x": -1}}, ValueError, "negative"),
             ({"lost_per_cpu": [1]}, ValueError, "more than the 0 of losses"),
-            ({"observed": {"x": 1.5}}, TypeError, "float"),
+            ({"lost_per_cpu": 1}, TypeError, "lost_per_cpu: 1 is not a sequence"),
+            ({"losses": 1}, TypeError, "losses: 1 is not a mapping"),
+            ({"observed": {"x": 1.5}}, TypeError, "x: 1.5 is not an integer"),
+            ({"options": 1}, TypeError, "options: 1 is not a mapping"),
+            ({"fields": 1}, TypeError, "fields: 1 is not a mapping"),
             ({"options": {"x": object()}}, TypeError, "does not fit JSON"),
             ({"fields": {"nope": FieldFacts()}}, ValueError, "no column `nope`"),
             ({"fields": {"pid": {}}}, TypeError, "not a FieldFacts"),
@@ -96,6 +101,11 @@ class TestFacts:
     def test_refused(self, facts: dict[str, Any], kind: type[Exception], message: str) -> None:
         with pytest.raises(kind, match=message):
             block_trace(**facts)
+
+    def test_as_dict_of_dataclasses(self) -> None:
+        found = asdict(block_trace(losses={"x": 1}))
+        assert (found["losses"], found["fields"]["ts_ns"]["unit"]) == ({"x": 1}, "ns")
+        assert found["records"].tolist() == block_trace().records.tolist()
 
     def test_other_layouts_become_plain(self) -> None:
         big = np.array(ROWS, DTYPE.newbyteorder(">"))

@@ -115,6 +115,14 @@ class TestText:
             block_trace().print(-1)
         with pytest.raises(KeyError, match="no column `nope`"):
             block_trace().print(columns=["nope"])
+        with pytest.raises(TypeError, match="columns must be a name or a sequence of names, not 5"):
+            block_trace().print(columns=5)  # type: ignore[arg-type]
+
+    def test_one_column(self) -> None:
+        one, same = io.StringIO(), io.StringIO()
+        block_trace().print(file=one, columns="comm")
+        block_trace().print(file=same, columns=["comm"])
+        assert one.getvalue() == same.getvalue()
 
 
 class TestHtml:

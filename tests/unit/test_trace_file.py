@@ -127,6 +127,11 @@ class TestRoundTrip:
 class TestOtherFiles:
     """Whatever else a file holds is refused by its name."""
 
+    def test_csv_is_written_by_another_method(self, tmp_path: Path) -> None:
+        with pytest.raises(ValueError, match=r"save to `.*x\.csv`: it is stored as \.npz"):
+            Trace(records=np.zeros(0, [("ts_ns", "u8")]), target="a:b").save(tmp_path / "x.csv")
+        assert list(tmp_path.iterdir()) == []
+
     def test_missing(self, path: Path) -> None:
         with pytest.raises(FileNotFoundError):
             Trace.load(path)
@@ -179,7 +184,7 @@ class TestOtherFiles:
             ({"lost_per_cpu": [5]}, "more than the 1 of losses"),
             ({"fields": {"nope": FieldFacts().to_dict()}}, "no column `nope`"),
             ({"fields": {"pid": {}}}, "is missing"),
-            ({"options": [1]}, "has no attribute"),
+            ({"options": [1]}, "is not a mapping"),
         ],
     )
     def test_wrong_metadata(self, change: dict[str, Any], message: str, tmp_path: Path) -> None:

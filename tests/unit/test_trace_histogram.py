@@ -80,12 +80,27 @@ class TestHistogram:
             ({"column": "bytes"}, "not in ns but in bytes"),
             ({"column": "comm"}, "not one of integers"),
             ({"unit": "h"}, "'h' is not one of ns, us, ms, s"),
-            ({"by": "pid", "max_groups": 0}, "less than 1"),
+            ({"unit": {}}, "{} is not one of ns, us, ms, s"),
+            ({"by": "pid", "max_groups": 0}, "max_groups must be at least 1, not 0"),
+            ({"max_groups": -1}, "max_groups must be at least 1, not -1"),
         ],
     )
     def test_refused(self, call: dict[str, Any], message: str) -> None:
         with pytest.raises(ValueError, match=message):
             block_trace().histogram(**call)
+
+    @pytest.mark.parametrize("call", [{"max_groups": None}, {"max_groups": 1.5}, {"by": 1}, {"column": ["pid"]}])
+    def test_refused_types(self, call: dict[str, Any]) -> None:
+        with pytest.raises(TypeError, match=f"{next(iter(call))} must be a"):
+            block_trace().histogram(**call)
+
+    def test_comms_that_are_no_text_are_told_apart(self) -> None:
+        comms = [b"\xfe", b"\xff", b"\xff", b"\\xff", b"dd", b"\xc3\xa9"]
+        records = np.array([(1, comm, 1) for comm in comms], [("ts_ns", "u8"), ("comm", "S16"), ("latency_ns", "u8")])
+        groups = Trace(records=records, target="a:b").histogram(by="comm").groups
+        assert {key: group.total for key, group in groups.items()} == {
+            "\\xfe": 1, "\\xff": 2, "\\\\xff": 1, "dd": 1, "é": 1,
+        }  # fmt: skip
 
     def test_refused_columns(self) -> None:
         with pytest.raises(KeyError, match="no column `nope`"):

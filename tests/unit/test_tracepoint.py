@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
 import pytest
 
 import rtrace
+from rtrace.errors import PrivilegeError
 from rtrace.tracepoint import TracepointList, parse
 from tests.unit.html_page import Page
 
@@ -89,3 +91,45 @@ def test_a_format_that_is_none(tracefs: Path) -> None:
     with pytest.raises(rtrace.TargetNotFoundError) as caught:
         rtrace.tracepoint_format("block:block_rq_isue")
     assert caught.value.suggestions[0] == "block:block_rq_issue"
+
+
+@pytest.mark.usefixtures("tracefs")
+@pytest.mark.parametrize(("number", "missing"), [(errno.EACCES, ("CAP_DAC_READ_SEARCH",)), (errno.EPERM, ())])
+def test_what_cannot_be_read_says_what_is_missing(
+    monkeypatch: pytest.MonkeyPatch, number: int, missing: tuple[str, ...]
+) -> None:
+    def refuse(path: object) -> None:
+        raise PermissionError(number, os.strerror(number), path)
+
+    monkeypatch.setattr("rtrace.tracefs.os.scandir", refuse)
+    with pytest.raises(
+        PrivilegeError, match=f"^read the list of tracepoints in tracefs: {os.strerror(number)}"
+    ) as found:
+        rtrace.tracepoints()
+    assert (found.value.errno, found.value.missing) == (number, missing)
+    assert all(name in (found.value.hint or "") for name in missing or ("lockdown",))
+
+
+@pytest.mark.parametrize(
+    ("mounted", "held", "missing"),
+    [
+        (True, (), ("CAP_DAC_READ_SEARCH",)),
+        (True, ("CAP_SYS_ADMIN",), ("CAP_DAC_READ_SEARCH",)),
+        (False, (), ("CAP_DAC_READ_SEARCH", "CAP_SYS_ADMIN")),
+        (False, ("CAP_DAC_READ_SEARCH",), ("CAP_SYS_ADMIN",)),
+        (False, ("CAP_DAC_READ_SEARCH", "CAP_SYS_ADMIN"), ("told by the kernel",)),
+    ],
+)
+def test_what_cannot_be_opened_says_what_is_missing(
+    monkeypatch: pytest.MonkeyPatch, *, mounted: bool, held: tuple[str, ...], missing: tuple[str, ...]
+) -> None:
+    def refuse() -> None:
+        message = "open tracefs: no"
+        raise PrivilegeError(message, errno=errno.EPERM, missing=["told by the kernel"])
+
+    monkeypatch.setattr("rtrace._rtrace.tracefs", refuse)
+    monkeypatch.setattr("rtrace.tracefs.is_mounted", lambda: mounted)
+    monkeypatch.setattr("rtrace.tracefs.lacking", lambda wanted: tuple(name for name in wanted if name not in held))
+    with pytest.raises(PrivilegeError, match="^open tracefs: ") as found:
+        rtrace.tracepoint_format("a:b")
+    assert found.value.missing == missing

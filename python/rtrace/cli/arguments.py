@@ -10,6 +10,8 @@ TYPE_CHECKING = False  # saves the import of typing
 if TYPE_CHECKING:
     from typing import Any, NoReturn
 
+    from _typeshed import SupportsWrite
+
 SUFFIXES = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0}
 
 
@@ -38,6 +40,10 @@ class Parser(argparse.ArgumentParser):
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Read the words of a command line; an interval and a count may stand behind options as well."""
         return self.parse_intermixed_args(args, namespace)
+
+    def print_help(self, file: SupportsWrite[str] | None = None) -> None:
+        """Print the help; argparse's own way of writing it hides that the disk is full."""
+        print(self.format_help(), end="", file=file)  # printing is what it is for
 
     def error(self, message: str) -> NoReturn:
         """Refuse the command line."""

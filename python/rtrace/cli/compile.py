@@ -21,6 +21,7 @@ import os
 from rtrace import _rtrace
 from rtrace.cli.arguments import Parser
 from rtrace.errors import CommandError
+from rtrace.whole_file import write_whole
 
 
 def main(words: list[str]) -> int:
@@ -42,6 +43,5 @@ def main(words: list[str]) -> int:
     with open(arguments.program, "rb") as file:
         source = file.read()
     data = _rtrace.compile_c(source, name=arguments.program, include_dirs=arguments.include, cflags=words[end + 1 :])
-    with open(output, "wb") as file:
-        file.write(data)
+    write_whole(output, lambda file: file.write(data))
     return 0

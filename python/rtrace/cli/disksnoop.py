@@ -71,7 +71,7 @@ def main(words: list[str]) -> int:
 
     if arguments.histogram:
         return pair_histogram.measure(attach, arguments, format_hint(disksnoop.START))
-    check_file(parser, arguments.output)
+    check_file(parser, arguments)
 
     def make_table(_: Trace) -> Lines:
         from rtrace.cli.disk_lines import DiskTable  # noqa: PLC0415  # imports numpy, which is not needed to attach

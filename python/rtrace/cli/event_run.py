@@ -14,7 +14,8 @@ import time
 import warnings
 
 from rtrace.cli.arguments import add_task_options, positive, span
-from rtrace.cli.talk import Progress, check_output, tell
+from rtrace.cli.output import OF_EVENTS, check_output
+from rtrace.cli.talk import Progress, tell
 from rtrace.cli.watch import add_live, check_live, watch
 from rtrace.errors import CommandError, LostEventsWarning, RtraceError
 from rtrace.stop import Stop
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     Batch = NDArray[np.void]
 
 GREETING = "Tracing {}... Hit Ctrl-C to end."
-FORMATS = (".npz", ".parquet", ".csv")
 # Seconds after which a read looks whether there is reason to stop.
 LOOK = 0.1
 # Seconds between two looks at the losses.
@@ -55,23 +55,20 @@ def add_options(parser: Parser, *, filters: bool = True) -> argparse._MutuallyEx
     add_live(ways)
     ways.add_argument("--json", action="store_true", help="print one JSON object per event and line")
     ways.add_argument("--csv", action="store_true", help="print comma-separated values below their names")
-    ways.add_argument("-o", "--output", metavar="FILE", help=f"print nothing, save it: {', '.join(FORMATS)}")
+    add("-o", "--output", metavar="FILE", help=f"save all of it ({', '.join(OF_EVENTS)}) and print no table")
     return ways
 
 
-def check_file(parser: Parser, path: str | None) -> None:
+def check_file(parser: Parser, arguments: argparse.Namespace) -> None:
     """Refuse a file that cannot be written, before an hour is spent on what belongs there."""
-    if path is None:
-        return
-    if not path.endswith(FORMATS):
-        parser.error(f"argument -o/--output: {path!r} does not end in {', '.join(FORMATS)}")
-    if path.endswith(".parquet"):
-        import importlib.util  # noqa: PLC0415  # for this alone
+    if arguments.output is not None and getattr(arguments, "wall", False):
+        parser.error("argument --wall: not allowed with argument -o/--output")
+    check_output(arguments, OF_EVENTS, prints=prints(arguments))
 
-        if importlib.util.find_spec("pyarrow") is None:
-            message = f"save to `{path}`: pyarrow is not installed"
-            raise CommandError(message, hint="pip install pyarrow, or save as .npz")
-    check_output(path)
+
+def prints(arguments: argparse.Namespace) -> bool:
+    """Whether events are printed: not by a command that is to save them, unless it is asked to."""
+    return bool(arguments.output is None or arguments.json or arguments.csv or arguments.live)
 
 
 def names(parser: Parser, option: str, text: str) -> list[str]:
@@ -94,7 +91,7 @@ def running(
         if isinstance(error, RtraceError):
             raise
         raise CommandError(str(error), hint=format_hint(target.partition(" ")[0]), exit_code=2) from error
-    with attached as recording, Stop(watch_output=arguments.output is None) as stop:
+    with attached as recording, Stop(watch_output=prints(arguments)) as stop:
         tell(GREETING.format(target))
         yield Run(recording, arguments, stop)
 
@@ -123,42 +120,62 @@ class Run:
 
         `make_table` gets a trace without events, and returns what writes lines for people if it is not to be the usual.
         """
+        # Takes long: now events are kept in the meantime.
+        import rtrace.trace  # noqa: F401, PLC0415
+
         if self._arguments.live:
-            watch(self._recording, self._arguments, self._stop)
+            self._save(watch(self._recording, self._arguments, self._stop))
             self.check_read()
-        elif self._arguments.output is None:
-            self._show(make_table)
-        else:
-            self._save()
+            return
+        batches: list[Batch] = []
+        try:
+            if prints(self._arguments):
+                self._show(batches, make_table)
+            else:
+                batches.extend(self.batches_with_progress())
+        except OSError:
+            # The output broke: whoever asked for a file did not ask for the text alone.
+            self._save_batches(batches)
+            raise
+        saved = self._save_batches(batches)
+        self.check_read()
+        self.summarize(saved)
 
-    def _show(self, make_table: Callable[[Trace], Lines] | None) -> None:
-        import dataclasses  # noqa: PLC0415  # takes long, as the next: now events are kept in the meantime
+    def _show(self, kept: list[Batch], make_table: Callable[[Trace], Lines] | None) -> None:
+        """Print events as they come, and keep them if they are to be saved."""
+        import dataclasses  # noqa: PLC0415  # as above
 
-        from rtrace.cli import event_lines  # noqa: PLC0415
+        from rtrace.cli import event_lines  # noqa: PLC0415  # imports numpy, which is not needed to attach
 
         empty = self.trace([])
         writer = event_lines.choose(self._arguments, empty, make_table)
         print(writer.heading(), end="", flush=True)
         for batch in self._batches():
+            if self._arguments.output is not None:
+                kept.append(batch)
             if len(batch):
                 print(writer.lines(dataclasses.replace(empty, records=batch)), end="", flush=True)
-        self.check_read()
-        self.summarize()
 
-    def _save(self) -> None:
-        import dataclasses  # noqa: PLC0415  # takes long, as the next: now events are kept in the meantime
+    def _save_batches(self, batches: list[Batch]) -> str:
+        """Save them, if they are to be; return what there is to say of it."""
+        if self._arguments.output is None:
+            return ""
+        import dataclasses  # noqa: PLC0415  # as above
 
-        import rtrace.trace  # noqa: F401, PLC0415
-
-        batches = list(self.batches_with_progress())
+        self._end = min(self._end, time.monotonic())
         # Ends where its events were cut off, not where it was made.
-        trace = dataclasses.replace(self.trace(batches), duration=self.lasted)
+        self._save(dataclasses.replace(self.trace(batches), duration=self.lasted))
+        return f"; saved to {self._arguments.output}"
+
+    def _save(self, trace: Trace) -> None:
+        """Write a trace into the file that it is to be saved in, if there is one."""
         path = self._arguments.output
+        if path is None:
+            return
         if path.endswith(".csv"):
             trace.to_csv(path)
         else:
             trace.save(path)
-        self.summarize(f"; saved to {path}")
 
     @property
     def lasted(self) -> float:

@@ -22,10 +22,10 @@ from __future__ import annotations
 import fnmatch
 import json
 import os
-import sys
 
-from rtrace import _rtrace
+from rtrace import _rtrace, tracefs
 from rtrace.cli.arguments import Parser
+from rtrace.cli.talk import tell
 from rtrace.errors import CommandError, RtraceError
 
 TYPE_CHECKING = False  # saves the import of typing
@@ -87,10 +87,9 @@ def suggest(pattern: str, names: Collection[str]) -> str | None:
 def list_traceable() -> set[str] | None:
     """Return the names of the functions that can be traced, or None, and say why, if tracefs does not tell."""
     try:
-        folder, _ = _rtrace.tracefs()
-        with open(os.path.join(folder, LISTED)) as file:
+        with tracefs.reading(LISTED), open(os.path.join(tracefs.root(), LISTED)) as file:
             return {line.split()[0] for line in file}
     except (RtraceError, OSError) as error:
-        cause = str(error) if isinstance(error, RtraceError) else error.strerror
-        print(f"warning: which can be traced is unknown, reading {LISTED}: {cause}", file=sys.stderr)
+        cause = str(error) if isinstance(error, RtraceError) else f"read {LISTED} in tracefs: {error.strerror}"
+        tell(f"warning: which can be traced is unknown: {cause}")
         return None

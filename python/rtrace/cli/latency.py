@@ -75,7 +75,7 @@ def main(words: list[str]) -> int:
 
     if arguments.histogram:
         return pair_histogram.measure(attach, arguments, format_hint(arguments.start))
-    check_file(parser, arguments.output)
+    check_file(parser, arguments)
 
     with running(lambda: attach(fields=fields), arguments, f"{arguments.start} -> {arguments.end}") as run:
         run.go()

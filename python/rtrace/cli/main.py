@@ -8,6 +8,7 @@ import importlib
 import os
 import sys
 
+from rtrace.cli.talk import tell
 from rtrace.errors import CommandError, RtraceError
 
 TYPE_CHECKING = False  # saves the import of typing
@@ -25,9 +26,7 @@ BROKEN_PIPE = 141
 
 OVERVIEW = """\
 usage: rtrace COMMAND [options] ...
-
 {summary}
-
 Commands:
 {commands}
 
@@ -58,7 +57,7 @@ def main(arguments: list[str]) -> int:
 def dispatch(arguments: list[str]) -> int:
     """Find the command and let it do its work."""
     if not arguments:
-        print(overview(), end="", file=sys.stderr)
+        tell(overview().rstrip("\n"))
         return 2
     name, *rest = arguments
     if name in {"-h", "--help", "help"}:
@@ -70,7 +69,11 @@ def dispatch(arguments: list[str]) -> int:
         print(f"rtrace {__version__}")
         return 0
     if name not in COMMANDS:
-        message = f"no such command: `{name}`"
+        what = "option" if name.startswith("-") else "command"
+        message = f"no such {what}: `{name}`"
+        if what == "option":
+            hint = "`rtrace --help` tells what there is; the options of a command stand behind it"
+            raise CommandError(message, hint=hint, exit_code=2)
         raise CommandError(message, hint=f"there are {', '.join(COMMANDS)}", exit_code=2)
     if sys.stdout is not None and hasattr(sys.stdout, "reconfigure"):
         # A thread names itself as it likes, also in characters that the terminal's encoding does not have.
@@ -90,8 +93,9 @@ def load(name: str) -> types.ModuleType:
 def overview() -> str:
     """Return the help of the program as a whole."""
     commands = ((name, (load(name).__doc__ or "").partition("\n")[0]) for name in COMMANDS)
-    listed = "\n".join(f"  {name:<13}{summary}" for name, summary in commands)
-    return OVERVIEW.format(summary=__doc__, commands=listed)
+    listed = "\n".join(f"  {name:<13}{summary}".rstrip() for name, summary in commands)
+    # Python leaves docstrings out with -OO.
+    return OVERVIEW.format(summary=f"\n{__doc__}\n" if __doc__ else "", commands=listed)
 
 
 def complain(error: RtraceError | OSError) -> int:
@@ -99,9 +103,9 @@ def complain(error: RtraceError | OSError) -> int:
     text, hint = str(error), getattr(error, "hint", None)
     if not isinstance(error, RtraceError) and error.strerror:
         text = f"`{error.filename}`: {error.strerror}" if error.filename else error.strerror
-    print(f"rtrace: error: {text}", file=sys.stderr)
+    tell(f"rtrace: error: {text}")
     if hint:
-        print(f"hint: {hint}", file=sys.stderr)
+        tell(f"hint: {hint}")
     return error.exit_code if isinstance(error, CommandError) else 1
 
 

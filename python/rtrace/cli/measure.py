@@ -5,11 +5,11 @@
 from __future__ import annotations
 
 import math
-import sys
 import time
 
 from rtrace.cli.arguments import add_task_options, positive, seconds, span
-from rtrace.cli.talk import Progress, check_output, is_terminal, plain_warnings, say
+from rtrace.cli.output import OF_HISTOGRAM, check_output
+from rtrace.cli.talk import Progress, is_terminal, plain_warnings, say, tell
 from rtrace.cli.watch import add_live, check_live, watch
 from rtrace.errors import CommandError, RtraceError
 from rtrace.stop import Stop
@@ -44,7 +44,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--by", choices=splits, metavar="WHAT", help=f"one histogram for each {' or '.join(splits)}")
     add("--unit", choices=tuple(UNIT_NS), default="us", help=f"of the histogram: {', '.join(UNIT_NS)} (us)")
     add("--mechanism", choices=mechanisms, default="auto", metavar="HOW", help=f"{hows} (the first that works)")
-    add("-o", "--output", metavar="FILE", help="also save all of it, for `rtrace report`")
+    add("-o", "--output", metavar="FILE", help="also save all of it, as .npz, for `rtrace report`")
     add_live(ways)
     ways.add_argument("--json", action="store_true", help="print one JSON object per histogram and line")
     add("-v", "--verbose", action="store_true", help="say what exactly is timed, and why so")
@@ -61,8 +61,7 @@ def measure(attach: Callable[[], Counting], arguments: argparse.Namespace, hint:
 
     The hint is for those whose options make no sense.
     """
-    if arguments.output is not None:
-        check_output(arguments.output)
+    check_output(arguments, OF_HISTOGRAM, prints=True)
     check_live(arguments)
     try:
         measurement = attach()
@@ -116,7 +115,7 @@ def show(histogram: Histogram, *, json: bool) -> None:
         return
     print()
     histogram.print()
-    sys.stdout.flush()
+    print(end="", flush=True)
 
 
 def announce(measurement: Counting, arguments: argparse.Namespace) -> None:
@@ -130,4 +129,4 @@ def announce(measurement: Counting, arguments: argparse.Namespace) -> None:
     if not (arguments.json or arguments.live):
         print(GREETING, flush=True)
     elif terminal or arguments.verbose:
-        print(GREETING, file=sys.stderr, flush=True)
+        tell(GREETING)

@@ -49,8 +49,6 @@ def check(parser: Parser, arguments: argparse.Namespace) -> None:
     if arguments.histogram:
         for option in filter(of_events.get, of_events):
             parser.error(f"argument {option}: not allowed with argument --histogram")
-        if arguments.output is not None and not arguments.output.endswith(".npz"):
-            parser.error(f"argument -o/--output: {arguments.output!r} does not end in .npz, as a histogram's file does")
         return
     for option in filter(given.get, given):
         parser.error(f"argument {option}: only with --histogram")

@@ -1,8 +1,9 @@
 """Print a histogram or the events that were saved with -o.
 
-Of a trace it shows the first and the last events, in order of time; --json and
---csv print all of them, and --histogram counts a column of times. Works
-anywhere: without privilege, on another machine.
+It reads .npz and .parquet; .csv is for other programs. Of a trace it shows the
+first and the last events, in order of time; --json and --csv print all of
+them, and --histogram counts a column of times. Works anywhere: without
+privilege, on another machine.
 
 Examples
 --------
@@ -17,10 +18,11 @@ rtrace report disk.npz --histogram latency_ns --by comm
 
 from __future__ import annotations
 
-import sys
 import textwrap
 
 from rtrace.cli.arguments import Parser
+from rtrace.cli.output import REPORTED
+from rtrace.cli.talk import tell
 from rtrace.errors import CommandError, TraceFormatError
 
 TYPE_CHECKING = False  # saves the import of typing
@@ -39,7 +41,7 @@ BATCH = 1 << 16
 def main(words: list[str]) -> int:
     """Run the command."""
     parser = Parser("report", "[options] FILE ...", __doc__)
-    parser.add_argument("files", nargs="+", metavar="FILE", help="what a command with -o FILE saved")
+    parser.add_argument("files", nargs="+", metavar="FILE", help="what a command with -o FILE saved: .npz, .parquet")
     ways = parser.add_mutually_exclusive_group()
     ways.add_argument("--json", action="store_true", help="print one JSON object per histogram or event and line")
     ways.add_argument("--csv", action="store_true", help="print the events as comma-separated values")
@@ -77,7 +79,7 @@ def load(file: str) -> Histogram | Trace:
     except TraceFormatError as error:
         # Names the class that reads it, if the file says what it is.
         if "rtrace.Histogram" not in (error.hint or ""):
-            raise
+            raise CommandError(str(error), hint=error.hint or REPORTED) from error
         return Histogram.load(file)
     except ImportError as error:
         raise CommandError(str(error)) from error
@@ -125,7 +127,7 @@ def print_trace(file: str, trace: Trace, arguments: argparse.Namespace) -> None:
     for start in range(0, len(trace), BATCH):
         print(writer.lines(trace[start : start + BATCH]), end="")
     if trace.lost:
-        print(f"warning: {file}: {event_report.format_lost(trace.losses)}", file=sys.stderr)
+        tell(f"warning: {file}: {event_report.format_lost(trace.losses)}")
 
 
 def show(remarks: Iterable[str]) -> None:

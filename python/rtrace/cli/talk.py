@@ -6,12 +6,11 @@ from __future__ import annotations
 
 import contextlib
 import math
-import os
 import sys
 import time
 import warnings
 
-from rtrace.errors import CommandError, LostEventsWarning
+from rtrace.errors import LostEventsWarning
 
 TYPE_CHECKING = False  # saves the import of typing
 if TYPE_CHECKING:
@@ -33,7 +32,7 @@ def say(text: str) -> None:
     """Print a remark to standard error, in lines that fit."""
     import textwrap  # noqa: PLC0415  # on the way of a start only if somebody is there to read
 
-    print(textwrap.fill(text, 79, subsequent_indent="  ", break_long_words=False), file=sys.stderr)
+    tell(textwrap.fill(text, 79, subsequent_indent="  ", break_long_words=False))
 
 
 def is_terminal() -> bool:
@@ -82,20 +81,9 @@ def plain_warnings() -> Iterator[None]:
 
     def show_warning(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
         name = "" if issubclass(category, LostEventsWarning) else f"{category.__name__}: "
-        print(f"warning: {name}{message}", file=sys.stderr)
+        tell(f"warning: {name}{message}")
 
     with warnings.catch_warnings():
         warnings.simplefilter("always", LostEventsWarning)
         warnings.showwarning = show_warning
         yield
-
-
-def check_output(path: str) -> None:
-    """Refuse a file that cannot be written before an hour is spent on what belongs there."""
-    folder = os.path.dirname(os.path.abspath(path))
-    if not os.path.isdir(folder):
-        message = f"save to `{path}`: no such folder"
-        raise CommandError(message)
-    if os.path.isdir(path) or not os.access(folder, os.W_OK):
-        message = f"save to `{path}`: it is a folder" if os.path.isdir(path) else f"save to `{path}`: not allowed"
-        raise CommandError(message)

@@ -8,11 +8,13 @@ how many there were, and how many were lost. What rtrace itself does while it
 starts is left out.
 
 --json and --csv print the numbers as they are, with text decoded; -o keeps all
-of it for `rtrace report` and for rtrace.Trace.load, in memory until the end.
+of it for `rtrace report` and for rtrace.Trace.load, in memory until the end,
+and prints events only where --json, --csv or --live asks for that.
 
 Filters are decided in the kernel. They compare fields, or pid, tid, cpu and
-comm, by == != < <= > >= & (has one of these bits) !& and, for text, ~ (glob);
-`and`, `or`, `not` and brackets combine them.
+comm, by == != < <= > >= & (has one of these bits) !& and, for text, ~, where a
+* at the end stands for any characters; `and`, `or`, `not` and brackets combine
+them.
 
 Examples
 --------
@@ -43,7 +45,7 @@ def main(words: list[str]) -> int:
     ways.add_argument("--wall", action="store_true", help="show the time of day")
     parser.add_argument("--fields", metavar="A,B", help="only these, of those that `rtrace format` lists")
     arguments = parser.parse_args(words)
-    check_file(parser, arguments.output)
+    check_file(parser, arguments)
     fields = None if arguments.fields is None else names(parser, "--fields", arguments.fields)
     check_name(arguments.target)
     from rtrace.shapes.tracepoint_events import tracepoint_events  # noqa: PLC0415  # not for a wrong command line

@@ -36,7 +36,7 @@ def main(words: list[str]) -> int:
     parser = Parser("urandomread", "[options]", __doc__)
     add_options(parser, filters=False)
     arguments = parser.parse_args(words)
-    check_file(parser, arguments.output)
+    check_file(parser, arguments)
     from rtrace.tools import urandomread  # noqa: PLC0415  # not for a wrong command line
 
     def attach() -> UrandomReads:

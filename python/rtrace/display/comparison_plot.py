@@ -23,6 +23,9 @@ def plot_comparison(hist: Histogram, other: Histogram, ax: Axes | None, labels: 
     In percent of each one's calls, since one may have been measured longer; the second is hatched, so that they can be
     told apart without their colours.
     """
+    if not isinstance(other, type(hist)):
+        msg = f"compare histograms: {other!r} is none"
+        raise TypeError(msg)
     if hist.unit != other.unit:
         msg = f"compare histograms: one is in {hist.unit}, the other in {other.unit}"
         raise ValueError(msg)

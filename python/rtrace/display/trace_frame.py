@@ -7,7 +7,8 @@ import io
 import os
 from typing import TYPE_CHECKING, Any, TextIO
 
-from rtrace import npz_file, trace_values
+from rtrace import trace_values
+from rtrace.whole_file import write_whole
 
 if TYPE_CHECKING:
     import pandas as pd  # type: ignore[import-untyped, import-not-found, unused-ignore]
@@ -54,7 +55,7 @@ def polars_frame(trace: Trace) -> pl.DataFrame:
 def write_csv(trace: Trace, file: str | os.PathLike[str] | TextIO) -> None:
     """Write what ``Trace.to_csv`` promises; to a path all of it or nothing."""
     if isinstance(file, (str, os.PathLike)):
-        npz_file.write_whole(file, lambda binary: _write_to_binary(trace, binary))
+        write_whole(file, lambda binary: _write_to_binary(trace, binary))
     else:
         _write(trace, file)
 

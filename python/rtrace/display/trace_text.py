@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING
 
+from rtrace import option_checks
 from rtrace.display.trace_cells import Cells, column_cells, format_lost, format_origin
 from rtrace.display.wording import printable
 
@@ -21,13 +22,15 @@ _FIRST = ("ts_ns", "pid", "comm", "latency_ns")
 _LAST = ("tid", "cpu")
 
 
-def format_trace(trace: Trace, n: int | None = 20, columns: Sequence[str] | None = None, *, footer: bool = True) -> str:
+def format_trace(
+    trace: Trace, n: int | None = 20, columns: str | Sequence[str] | None = None, *, footer: bool = True
+) -> str:
     """Return what ``Trace.print`` prints, without the newline at the end."""
     if n is not None and n < 0:
         msg = f"n: {n} is negative"
         raise ValueError(msg)
     rows = slice(0, n)
-    wanted = list(trace.fields) if columns is None else list(columns)
+    wanted = list(trace.fields) if columns is None else list(option_checks.names("columns", columns))
     for name in wanted:
         # Names the columns there are.
         trace[name]

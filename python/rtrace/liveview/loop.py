@@ -66,6 +66,8 @@ def live(
     ------
     ClosedError
         If a measurement has been closed before.
+    TypeError
+        If something is no running measurement.
     ValueError
         If a time is not positive, or there is nothing to show.
 
@@ -116,6 +118,9 @@ def _run(feeds: list[CallFeed | EventFeed], screen: Screen, stop: Stop, interval
 def _feed(measurement: Any, duration: float | None, keep: int) -> CallFeed | EventFeed:
     if isinstance(measurement, Counting):
         return CallFeed(measurement, duration)
+    if not (hasattr(measurement, "read") and hasattr(measurement, "trace")):
+        message = f"show {measurement!r}: it is no running measurement"
+        raise TypeError(message)
     return EventFeed(measurement, duration, keep)
 
 

@@ -42,7 +42,7 @@ def choose() -> Screen:
     """Return the screen that whoever asked is looking at."""
     if in_notebook():
         return NotebookScreen()
-    if not sys.stdout.isatty() or os.environ.get("TERM") == "dumb":
+    if sys.stdout is None or not sys.stdout.isatty() or os.environ.get("TERM") == "dumb":
         return LastOnlyScreen(sys.stdout)
     try:
         import rich.live  # noqa: F401, PLC0415  # optional
@@ -110,13 +110,12 @@ class TerminalScreen(PlainScreen):
 
 
 class LastOnlyScreen(PlainScreen):
-    """A pipe or a file: nothing is drawn over there, so the last frame is all that is written."""
+    """A pipe, a file or nothing: nothing is drawn over there, so the last frame is all that is written."""
 
-    def __init__(self, file: TextIO) -> None:
+    def __init__(self, file: TextIO | None) -> None:
         self._file = file
 
     def draw(self, frames: Sequence[Frame], *, ended: bool) -> None:
         """Write the last frame."""
         if ended:
-            self._file.write("\n\n".join(frame.text() for frame in frames) + "\n")
-            self._file.flush()
+            print("\n\n".join(frame.text() for frame in frames), file=self._file, flush=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 
+from rtrace import option_checks
 from rtrace.errors import ClosedError
 from rtrace.shapes.owner import Owner
 
@@ -72,9 +73,12 @@ class RecordReader(Owner):
         ------
         ClosedError
             If it has been closed, also meanwhile.
+        TypeError, ValueError
+            If `timeout` is no time.
         """
         import asyncio  # noqa: PLC0415  # takes longer than to attach; who runs a loop has it
 
+        timeout = option_checks.maybe_seconds("timeout", timeout, zero=True)
         end = None if timeout is None else time.monotonic() + timeout
         await asyncio.sleep(0)
         while not len(batch := self.read(0)):

@@ -51,7 +51,6 @@ class Counting(RecordReader):
         self._interval = interval
         self._count = count
         self._warned = 0
-        self._attached = (time.monotonic(), time.time())
         self._baseline: Histogram | None = None
 
     def snapshot(self, *, clear: bool = False) -> Histogram:
@@ -97,7 +96,7 @@ class Counting(RecordReader):
         from rtrace.histogram import Histogram  # noqa: PLC0415  # the same
 
         (counts, sum_ns), parts = session.histograms(split)
-        lasted = time.monotonic() - self._attached[0]
+        lasted = session.lasted
         what: dict[str, Any] = {"unit": self._unit, "target": self.target}
         groups = {name: Histogram(counts=part, sum_ns=total, **what) for name, (part, total) in parts.items()}
         machine = os.uname()
@@ -109,7 +108,7 @@ class Counting(RecordReader):
             boundary=self.boundary,
             host=machine.nodename,
             kernel=machine.release,
-            started=datetime.fromtimestamp(self._attached[1], UTC),
+            started=datetime.fromtimestamp(session.started, UTC),
             duration=lasted,
             by=None if split is None else split.by,
             groups=None if split is None else groups,

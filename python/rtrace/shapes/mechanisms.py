@@ -10,7 +10,7 @@ import contextlib
 import os
 from functools import partial
 
-from rtrace import _rtrace
+from rtrace import _rtrace, tracefs
 from rtrace.errors import (
     AttachError,
     BtfError,
@@ -194,7 +194,7 @@ def syscall(target: str) -> Way:
     """Time the system calls that call the function, at the tracepoints of their entry and exit.
 
     Those of the single system calls cost other system calls a third of what the raw tracepoints of all of them cost;
-    the latter serve where there is no tracefs (bench/RESULTS.md has the numbers).
+    the latter serve where tracefs cannot be read (bench/RESULTS.md has the numbers).
     """
     names = syscalls_of(target)
     calls = ", ".join(names)
@@ -209,8 +209,8 @@ def syscall(target: str) -> Way:
         )
 
     try:
-        _rtrace.tracefs()
-    except RtraceError:
+        tracefs.read("syscalls", f"sys_exit_{next(iter(names))}", "id")
+    except (RtraceError, OSError):
         return Way({"fnlat_sys_enter": None, "fnlat_sys_exit": None}, attach_to_all_syscalls, boundary)
 
     def attach(loaded: _rtrace.Object) -> list[_rtrace.Link]:

@@ -9,7 +9,7 @@ from rtrace.errors import ClosedError
 TYPE_CHECKING = False  # saves the import of typing
 if TYPE_CHECKING:
     import types
-    from typing import Any, Self
+    from typing import Any, NoReturn, Self
 
 
 class Owner:
@@ -94,8 +94,18 @@ class Owner:
         """Close."""
         self.close()
 
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be copied and pickled: what is in the kernel is there once, and the copy's end would be its end."""
+        message = f"cannot copy or pickle {self._what}: it is attached, and there is but one of it"
+        raise TypeError(message)
+
     def __del__(self) -> None:
         """Detach, and say that somebody forgot to."""
-        if not getattr(self, "_closed", True):
-            warnings.warn(f"unclosed {self!r}", ResourceWarning, stacklevel=2, source=self)
+        if getattr(self, "_closed", True):
+            return
+        name = repr(self)
+        try:
             self.close()
+        finally:
+            # Last, since a filter may make an error of it.
+            warnings.warn(f"unclosed {name}", ResourceWarning, stacklevel=2, source=self)

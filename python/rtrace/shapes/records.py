@@ -50,7 +50,6 @@ class Records:
         self._make_dtype = make_dtype
         self._make_fields = make_fields
         self._options = options
-        self._attached = (time.monotonic(), datetime.now(UTC))
         # What turns the records' clock into the time of day.
         self._clock_offset_ns = time.time_ns() - time.monotonic_ns()
         self._dtype: np.dtype[np.void] | None = None
@@ -100,8 +99,8 @@ class Records:
             tool=self._tool,
             host=machine.nodename,
             kernel=machine.release,
-            started=self._attached[1],
-            duration=time.monotonic() - self._attached[0],
+            started=datetime.fromtimestamp(self.session.started, UTC),
+            duration=self.session.lasted,
             clock_offset_ns=self._clock_offset_ns,
             lost_per_cpu=self.lost_per_cpu(),
             losses=losses,

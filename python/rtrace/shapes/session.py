@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from rtrace import _rtrace
 
 TYPE_CHECKING = False  # saves the import of typing
@@ -38,9 +40,11 @@ class Session:
         Where records come from; None if there are none.
     filtered
         Whether not everybody's activity counts.
+    started : float
+        When it was attached, seconds since 1970.
     """
 
-    __slots__ = ("filtered", "links", "object", "ring")
+    __slots__ = ("_attached", "_detached", "filtered", "links", "object", "ring", "started")
 
     def __init__(
         self, loaded: _rtrace.Object, links: list[_rtrace.Link], ring: _rtrace.RingBuffer | None, *, filtered: bool
@@ -49,6 +53,14 @@ class Session:
         self.links = links
         self.ring = ring
         self.filtered = filtered
+        self.started = time.time()
+        self._attached = time.monotonic()
+        self._detached: float | None = None
+
+    @property
+    def lasted(self) -> float:
+        """Seconds from attaching to detaching, or until now."""
+        return (time.monotonic() if self._detached is None else self._detached) - self._attached
 
     def histograms(self, split: Split | None) -> tuple[Counted, dict[int | str, Counted]]:
         """Read all histograms: the whole, and the parts when it is split."""
@@ -61,7 +73,7 @@ class Session:
         for name, (_, values) in zip(split.names([key for key, _ in found]), found, strict=True):
             counts, sum_ns = counted(values)
             if name in parts:
-                # Different to the kernel, the same to people: text that cannot be decoded.
+                # Different to the kernel, the same to people: numbers that the format gives one name.
                 counts, sum_ns = add_up([counts, parts[name][0]]), sum_ns + parts[name][1]
             parts[name] = counts, sum_ns
         whole = add_up(counts for counts, _ in parts.values()), sum(sum_ns for _, sum_ns in parts.values())
@@ -110,6 +122,13 @@ class Session:
 
     def detach(self) -> None:
         """Let no more come; what was counted and recorded stays."""
+        if self._detached is None:
+            # Before: closing takes long, since the kernel waits for its programs to end.
+            self._detached = time.monotonic()
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """Close the links; called once."""
         _rtrace.close_all(self.links)
 
     def close(self) -> None:
@@ -125,11 +144,11 @@ class PairSession(Session):
 
     __slots__ = ()
 
-    def detach(self) -> None:
-        """Let no more come; what was counted and recorded stays."""
+    def _let_go(self) -> None:
+        """Close the links; called once."""
         # Of starts that nothing ends any more each would look as if the next one had taken its key over: a loss.
         _rtrace.close_all(self.links[1:])
-        super().detach()
+        super()._let_go()
 
     def observed(self) -> dict[str, int]:
         """Return what was seen beside that; ``starts_not_ended`` are those whose end has not come yet."""
@@ -178,14 +197,13 @@ class FunctionSession(Session):
                 missed += (link.missed() or 0) + self.object.program_info(link.program)["recursion_misses"]
         return missed
 
-    def detach(self) -> None:
-        """Let no more calls come; what was counted stays."""
-        if self.missed_at_end is None:
-            # Links know it only while they are attached.
-            self.missed_at_end = {side: self._missed(side) for side in ("entry", "return")}
-            # A thread that calls again after a return that nobody saw would look as if the kernel had missed it.
-            _rtrace.close_all([link for link in self.links if link.program in ENTRIES])
-            super().detach()
+    def _let_go(self) -> None:
+        """Close the links; called once."""
+        # Links know it only while they are attached.
+        self.missed_at_end = {side: self._missed(side) for side in ("entry", "return")}
+        # A thread that calls again after a return that nobody saw would look as if the kernel had missed it.
+        _rtrace.close_all([link for link in self.links if link.program in ENTRIES])
+        super()._let_go()
 
 
 def counted(found: dict[str, Any]) -> Counted:

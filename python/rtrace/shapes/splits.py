@@ -75,7 +75,11 @@ class Split:
 
 def task_name(by: str, key: bytes) -> int | str:
     """Turn the key of a task's group into what people call it; no numpy is imported for that."""
-    return key.rstrip(b"\0").decode(errors="replace") if by == "comm" else int.from_bytes(key[:4], "little")
+    if by != "comm":
+        return int.from_bytes(key[:4], "little")
+    from rtrace.trace_fields import exact_text  # noqa: PLC0415  # not needed to attach
+
+    return exact_text(key)
 
 
 def of_task(by: str | None) -> Split | None:

@@ -94,12 +94,18 @@ def find_cgroup(where: str | os.PathLike[str] | int) -> str:
 
     Raises
     ------
+    TypeError, ValueError
+        If it is neither a path nor a number.
     TargetNotFoundError
         If there is no such cgroup, or no version 2 hierarchy is mounted.
     """
     root = unified_root()
     if isinstance(where, (str, bytes, os.PathLike)):
         given = os.fsdecode(where)
+        if not given:
+            # Taken for a path below the root, it would mean everybody.
+            message = "cgroup must be a path or the id of a cgroup, not empty"
+            raise ValueError(message)
         folders = (folder for folder in (given, os.path.join(root, given.lstrip("/"))) if is_below(folder, root))
     else:
         number = option_checks.whole("cgroup", where, "a path or the id of a cgroup", 1, 2**64)

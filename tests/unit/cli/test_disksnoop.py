@@ -158,7 +158,8 @@ def test_the_options_reach_the_library(rtrace: Call, requests: Prepare, words: l
 
 
 @pytest.mark.parametrize(
-    "words", [["--key", "sector"], ["--wall"], ["a:b"], ["-o", "x.txt"], ["--json", "--csv"], ["1"], ["--by", "dev"]]
+    "words",
+    [["--key", "sector"], ["--wall"], ["a:b"], ["--json", "--csv"], ["1"], ["--by", "dev"]],
 )
 def test_wrong_words(rtrace: Call, requests: Prepare, words: list[str]) -> None:
     made = requests(make_events(1))

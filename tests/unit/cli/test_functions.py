@@ -39,6 +39,7 @@ class Kernel:
 @pytest.fixture
 def tracefs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(functions, "_rtrace", Kernel(tmp_path))
+    monkeypatch.setattr("rtrace.tracefs._rtrace", Kernel(tmp_path))
     (tmp_path / "available_filter_functions").write_text("vfs_write\nudp_send [net]\n")
     return tmp_path
 
@@ -68,9 +69,11 @@ def test_json(rtrace: Call) -> None:
 @pytest.mark.parametrize("folder", [None, "/no/such/folder"])
 def test_not_known_is_not_no(rtrace: Call, monkeypatch: pytest.MonkeyPatch, folder: Path | None) -> None:
     monkeypatch.setattr(functions, "_rtrace", Kernel(folder))
+    monkeypatch.setattr("rtrace.tracefs._rtrace", Kernel(folder))
     status, out, err = rtrace("functions", "-v", "vfs_write")
     assert (status, out) == (0, f"{'vfs_write':<50} unknown\n")
-    assert err.startswith("warning: which can be traced is unknown, reading available_filter_functions: ")
+    said = "read available_filter_functions in tracefs: No such file or directory" if folder else "open tracefs: "
+    assert err.startswith(f"warning: which can be traced is unknown: {said}")
 
 
 @pytest.mark.usefixtures("tracefs")

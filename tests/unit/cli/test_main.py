@@ -58,6 +58,19 @@ def test_an_unknown_command(rtrace: Call) -> None:
     assert err == f"rtrace: error: no such command: `vfsreedlat`\nhint: there are {', '.join(COMMANDS)}\n"
 
 
+def test_an_unknown_option(rtrace: Call) -> None:
+    status, out, err = rtrace("--nope", "vfsreadlat")
+    assert (status, out) == (2, "")
+    assert err.startswith("rtrace: error: no such option: `--nope`\nhint: `rtrace --help` tells what there is;")
+
+
+@pytest.mark.parametrize("words", [["--help"], ["trace", "--help"]])
+def test_help_without_docstrings(words: list[str]) -> None:
+    found = subprocess.run([sys.executable, "-OO", "-m", "rtrace", *words], capture_output=True, text=True, check=True)
+    assert found.stdout.startswith("usage: rtrace ")
+    assert "None" not in found.stdout
+
+
 def fail_with(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
     def attach(**_: object) -> None:
         raise error
