@@ -79,6 +79,8 @@ class RecordedBPF:
         self.kernel = facts["kernel"]
         self.counts_powers = facts["counts_powers"]
         self._facts = facts
+        # Nothing is loaded; it answers what tables ask of that.
+        self.loaded = self
         self._lines = [
             tuple(text.encode() if isinstance(text, str) else text for text in line) for line in facts["lines"]
         ]

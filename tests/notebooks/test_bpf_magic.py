@@ -25,7 +25,8 @@ READS = (
     "zero = os.open('/dev/zero', os.O_RDONLY); [os.read(zero, 1000) for _ in range(101)]; os.close(zero); "
     "reads['sizes'][10].value"
 )
-MINE = "import os, threading; tid = threading.get_native_id(); pid = os.getpid()"
+# Modules that are read from their source, where Python keeps no bytecode, would be reads of the thread's as well.
+MINE = "import os, threading, rtrace.bcc.tables.make; tid = threading.get_native_id(); pid = os.getpid()"
 FLAGS = "--cflags -DTID={tid}"
 EVENTS = """%%bpf --cflags -DPID={pid}
 struct event { u32 tid; };

@@ -10,7 +10,7 @@ from rtrace import _rtrace
 from rtrace.bcc import discovery
 from rtrace.bcc.attachments import Attachments
 from rtrace.bcc.cpus import possible_cpus
-from rtrace.bcc.names import raw, text
+from rtrace.bcc.names import raw, text, utf8
 from rtrace.errors import AttachError, NotSupportedError, RtraceError, TargetNotFoundError
 from rtrace.shapes import suggestions
 
@@ -33,7 +33,7 @@ _TRAMPOLINES = {
 
 def kprobe_place(prefix: str, event: Name) -> bytes:
     """Return bcc's name for a probe: ``p_`` or ``r_`` and the function."""
-    return f"{prefix}_{text(event)}".replace("+", "_").replace(".", "_").encode()
+    return raw(f"{prefix}_{text(event)}".replace("+", "_").replace(".", "_"))
 
 
 class KernelAttachments(Attachments):
@@ -96,7 +96,9 @@ class KernelAttachments(Attachments):
 
     def _attach_function(self, program: Function, event: Name, *, offset: int, at_return: bool) -> _rtrace.Link:
         try:
-            return self.native.attach_kprobe(program.program, text(event), offset=offset, at_return=at_return)
+            return self.native.attach_kprobe(
+                program.program, utf8(event, "function"), offset=offset, at_return=at_return
+            )
         except TargetNotFoundError as error:
             functions = discovery.traceable_functions()
             if raw(event) not in functions:
@@ -122,7 +124,8 @@ class KernelAttachments(Attachments):
                 attach(name)
                 attached += 1
             except AttachError as error:
-                refused = error
+                # Without this function's frame, which would have the error in turn, and keep the object.
+                refused = error.with_traceback(None)
         if not attached:
             message = f"attach {kind} to `{text(pattern)}`: all {len(names)} that match refuse, the last: {refused}"
             raise AttachError(message, kind=kind, target=text(pattern)) from refused
@@ -159,7 +162,7 @@ class KernelAttachments(Attachments):
             names = discovery.get_tracepoints(tp_re)
             self._attach_many("tracepoint", tp_re, names, lambda name: self.attach_tracepoint(name, fn_name=fn_name))
             return self
-        category, colon, name = text(tp).partition(":")
+        category, colon, name = utf8(tp, "tracepoint").partition(":")
         if not colon:
             message = f"a tracepoint is `category:name`, not {text(tp)!r}"
             raise ValueError(message)
@@ -180,7 +183,7 @@ class KernelAttachments(Attachments):
         """Run a program at a raw tracepoint, by its name without a category."""
         program = self.load_func(fn_name, 17)
         try:
-            link = self.native.attach_raw_tracepoint(program.program, text(tp))
+            link = self.native.attach_raw_tracepoint(program.program, utf8(tp, "raw tracepoint"))
         except AttachError as error:
             arguments = _rtrace.tracepoint_arguments(text(tp))
             if error.errno == errno.EINVAL and arguments is not None:

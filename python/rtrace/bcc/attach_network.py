@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from rtrace.bcc.function import Function
-from rtrace.bcc.names import raw, text
+from rtrace.bcc.names import raw, text, utf8
 from rtrace.errors import AttachError
 
 TYPE_CHECKING = False  # saves the import of typing
 if TYPE_CHECKING:
-    from rtrace.bcc.loaded import Loaded
+    from rtrace.bcc.links import Links
     from rtrace.bcc.names import Name
 
 # Interfaces with a program of ours, as `remove_xdp` is told nothing but the interface.
-_xdp: dict[bytes, tuple[Loaded, bytes]] = {}
+_xdp: dict[bytes, tuple[Links, bytes]] = {}
 
 
 class NetworkAttachments:
@@ -32,9 +32,9 @@ class NetworkAttachments:
             Of :class:`XDPFlags`.
         """
         check(fn)
-        link = fn.bpf.native.attach_xdp(fn.program, text(dev), flags=flags)
-        fn.bpf.loaded.links.add("xdp", raw(dev), fn.name, [link])
-        _xdp[raw(dev)] = (fn.bpf.loaded, fn.name)
+        link = fn.loaded.native.attach_xdp(fn.program, utf8(dev, "interface"), flags=flags)
+        fn.loaded.links.add("xdp", raw(dev), fn.name, [link])
+        _xdp[raw(dev)] = (fn.loaded.links, fn.name)
 
     @staticmethod
     def remove_xdp(dev: Name, flags: int = 0) -> None:
@@ -47,10 +47,10 @@ class NetworkAttachments:
         if owner is None:
             message = f"detach xdp from `{text(dev)}`: nothing of this process is attached there"
             raise AttachError(message, kind="xdp", target=text(dev), hint=f"ip link set dev {text(dev)} xdp off")
-        loaded, program = owner
+        links, program = owner
         # Its object may have been closed before.
         try:  # noqa: SIM105  # contextlib takes longer than to attach
-            loaded.links.remove("xdp", raw(dev), program)
+            links.remove("xdp", raw(dev), program)
         except AttachError:
             pass
 
@@ -61,8 +61,8 @@ class NetworkAttachments:
         `fn` is a program loaded as ``BPF.SOCKET_FILTER``. The socket is closed with the object.
         """
         check(fn)
-        fn.sock = fn.bpf.native.open_raw_socket(fn.program, text(dev))
-        fn.bpf.keep_descriptor(fn.sock)
+        fn.sock = fn.loaded.native.open_raw_socket(fn.program, utf8(dev, "interface"))
+        fn.loaded.descriptors.append(fn.sock)
 
     @staticmethod
     def attach_func(fn: Function, attachable_fd: int, attach_type: int, flags: int = 0) -> None:
@@ -71,14 +71,14 @@ class NetworkAttachments:
         `attach_type` is one of :class:`BPFAttachType`.
         """
         check(fn)
-        link = fn.bpf.native.attach_to_fd(fn.program, attachable_fd, attach_type, flags)
-        fn.bpf.loaded.links.add("descriptor", func_place(attachable_fd, attach_type), fn.name, [link])
+        link = fn.loaded.native.attach_to_fd(fn.program, attachable_fd, attach_type, flags)
+        fn.loaded.links.add("descriptor", func_place(attachable_fd, attach_type), fn.name, [link])
 
     @staticmethod
     def detach_func(fn: Function, attachable_fd: int, attach_type: int) -> None:
         """Detach a program from what a file descriptor stands for."""
         check(fn)
-        fn.bpf.loaded.links.remove("descriptor", func_place(attachable_fd, attach_type), fn.name)
+        fn.loaded.links.remove("descriptor", func_place(attachable_fd, attach_type), fn.name)
 
 
 def check(function: object) -> None:

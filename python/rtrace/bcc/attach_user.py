@@ -7,7 +7,7 @@ import os
 from rtrace import _rtrace
 from rtrace.bcc import discovery
 from rtrace.bcc.attachments import Attachments
-from rtrace.bcc.names import raw, text
+from rtrace.bcc.names import raw, text, utf8
 from rtrace.errors import AttachError, TargetNotFoundError
 
 TYPE_CHECKING = False  # saves the import of typing
@@ -122,7 +122,7 @@ class UserAttachments(Attachments):
     @staticmethod
     def find_exe(bin_path: Name) -> bytes | None:
         """Return the path of a program, looked for as the shell does; None if there is none."""
-        found = _rtrace.find_executable(text(bin_path))
+        found = _rtrace.find_executable(utf8(bin_path, "program"))
         return None if found is None else raw(found)
 
     @staticmethod
@@ -166,7 +166,7 @@ def resolve_path(name: Name, pid: int) -> str:
         raise AttachError(message, kind="uprobe", hint="name a program, a library, or c for libc")
     if "/" in given:
         return own_root(given, pid)
-    found = discovery.find_library(given, max(pid, 0))
+    found = discovery.find_library(utf8(given, "library or program"), max(pid, 0))
     path = text(found) if found else _rtrace.find_executable(given)
     if path is None:
         message = f"attach uprobe to `{given}`: no such library or program"
@@ -191,7 +191,7 @@ def resolve_offset(path: str, sym: Name, addr: int | None, sym_off: int) -> int:
             message = f"attach uprobe to {addr + sym_off:#x} of `{path}`: the file has nothing there"
             raise TargetNotFoundError(message, kind="uprobe", target=f"{path}:{addr + sym_off:#x}")
         return place
-    offset = _rtrace.elf_symbol_offset(path, text(sym))
+    offset = _rtrace.elf_symbol_offset(path, utf8(sym, "function"))
     if offset is None:
         message = f"attach uprobe to `{text(sym)}` of `{path}`: no such function"
         raise TargetNotFoundError(message, kind="uprobe", target=f"{path}:{text(sym)}")

@@ -7,7 +7,7 @@ import os
 from rtrace.bcc import debug
 from rtrace.bcc.function import Function
 from rtrace.bcc.kinds import kind_of
-from rtrace.bcc.names import raw, text
+from rtrace.bcc.names import raw, text, utf8
 from rtrace.errors import AttachError
 
 TYPE_CHECKING = False  # saves the import of typing
@@ -31,10 +31,6 @@ class Attachments:
     def native(self) -> _rtrace.Object:
         """The object in the kernel."""
         return self.loaded.native
-
-    def keep_descriptor(self, descriptor: int) -> None:
-        """Close this descriptor with the object."""
-        self.loaded.descriptors.append(descriptor)
 
     def load_func(self, func_name: Name, prog_type: int, device: Name | None = None, attach_type: int = -1) -> Function:
         """Have the verifier look at a program, and put it into the kernel.
@@ -64,7 +60,7 @@ class Attachments:
         return self._load(text(func_name), kind_of(prog_type, attach_type))
 
     def _load(self, name: str, kind: str, target: str | None = None) -> Function:
-        debug.load_program(self.debug, self.native, name, kind, target)
+        debug.load_program(self.debug, self.native, utf8(name, "program"), kind, target)
         self.funcs[raw(name)] = function = Function(self, raw(name))  # type: ignore[arg-type]
         return function
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 import time
-import weakref
 
 from rtrace import _rtrace
 from rtrace.bcc import debug as show
@@ -18,10 +17,10 @@ from rtrace.bcc.autoload import attach_by_prefix
 from rtrace.bcc.disassembler import disassemble, layout_text
 from rtrace.bcc.function import Function
 from rtrace.bcc.loaded import Loaded
-from rtrace.bcc.names import raw
+from rtrace.bcc.names import raw, utf8
 from rtrace.bcc.names import text as as_text
 from rtrace.bcc.on_demand import OnDemand
-from rtrace.bcc.source import compile_source, find_file, read_source
+from rtrace.bcc.source import check_debug, compile_source, find_file, list_contexts, read_source
 from rtrace.bcc.symbol_methods import SymbolMethods
 from rtrace.bcc.trace_pipe import TraceMethods
 from rtrace.errors import MapKeyError, NotSupportedError
@@ -51,8 +50,9 @@ class BPF(  # one class with everything on it, as its users know it
     ``raw_tracepoint__``, ``kfunc__``, ``kretfunc__``, ``kmod_ret__`` or ``lsm__``, and gives its maps as tables:
     ``b["counts"]``. Names may be str or bytes everywhere, and come back as bytes.
 
-    A context manager. What is attached is detached when it is closed, when its last reference goes, and when Python
-    ends.
+    A context manager. What is attached is detached when it is closed, when the last reference to it, to its tables and
+    to its functions goes, and when Python ends. Callbacks that mention it make a circle, which goes with Python's next
+    garbage collection.
 
     Parameters
     ----------
@@ -155,20 +155,18 @@ class BPF(  # one class with everything on it, as its users know it
             raise NotSupportedError(message, feature="offloading programs to network cards")
         if hdr_file:
             find_file(as_text(hdr_file))
-        self.debug = debug
-        contexts = list(usdt_contexts)
+        self.debug = check_debug(debug)
+        contexts = list_contexts(usdt_contexts)
         # What displays take a histogram's slots for; nearly all count powers of two, so an object is believed to.
-        self.counts_powers = True
+        counts_powers = True
         if obj_file is not None:
             self._spec = _rtrace.ObjectSpec.open(os.fsdecode(obj_file))
         else:
             name, source = read_source(src_file, text, contexts)
-            self.counts_powers = "bpf_log2" in source
+            counts_powers = "bpf_log2" in source
             self._spec = compile_source(name, source, cflags, debug)
         self.funcs = {}
-        self.loaded = Loaded(show.load(debug, self._spec))
-        # Also runs at Python's end. It knows the loaded object alone, so that this one can go before.
-        self._finalizer = weakref.finalize(self, self.loaded.close)
+        self.loaded = Loaded(show.load(debug, self._spec), self._spec, counts_powers=counts_powers)
         try:
             for context in contexts:
                 context.attach_uprobes(self, attach_usdt_ignore_pid)
@@ -180,14 +178,19 @@ class BPF(  # one class with everything on it, as its users know it
     @property
     def closed(self) -> bool:
         """Whether it has been closed."""
-        return not self._finalizer.alive
+        return self.loaded.closed
 
     # Tables.
 
     @property
     def histograms(self) -> list[str]:
         """Names of the maps that the source declares by ``BPF_HISTOGRAM``."""
-        return self._spec.histograms
+        return self.loaded.histograms
+
+    @property
+    def counts_powers(self) -> bool:
+        """Whether slots of histograms are powers of two, as far as the source tells."""
+        return self.loaded.counts_powers
 
     @property
     def readers(self) -> AllReaders:
@@ -252,9 +255,16 @@ class BPF(  # one class with everything on it, as its users know it
         name
             The map.
         keytype, leaftype
-            ctypes classes to use instead of those of the C types.
+            ctypes classes to use instead of those of the C types, of the same size.
         reducer
             Makes one leaf of two, for maps with a leaf for every CPU.
+
+        Raises
+        ------
+        MapKeyError
+            If the program has no such map.
+        TypeError, ValueError
+            If they are no ctypes classes, or of another size than the map's.
         """
         from rtrace.bcc.tables import make  # noqa: PLC0415  # ctypes takes longer than to compile and to attach
 
@@ -270,7 +280,7 @@ class BPF(  # one class with everything on it, as its users know it
 
     def dump_func(self, func_name: Name) -> bytes:
         """Return the instructions of a program, 8 bytes each, as the compiler made them."""
-        return self._spec.instructions(as_text(func_name))
+        return self._spec.instructions(utf8(func_name, "program"))
 
     def disassemble_func(self, func_name: Name) -> str:
         """Return the instructions of a program as text, one in a line."""
@@ -347,11 +357,11 @@ class BPF(  # one class with everything on it, as its users know it
 
     def cleanup(self) -> None:
         """Detach everything, and let go of programs, maps and buffers. Doing it again changes nothing."""
-        self._finalizer()
+        self.loaded.close()
 
     def close(self) -> None:
         """Do what :meth:`cleanup` does."""
-        self._finalizer()
+        self.loaded.close()
 
     def __enter__(self) -> Self:
         """Return the object itself."""

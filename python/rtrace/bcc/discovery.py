@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from rtrace import _rtrace
-from rtrace.bcc.names import raw, text
+from rtrace.bcc.names import raw, text, utf8
 from rtrace.bcc.once import once
 from rtrace.errors import BtfError, RtraceError
 
@@ -127,7 +127,7 @@ def kernel_struct_field_size_offset(struct_name: Name, field_name: Name) -> int:
     struct's own.
     """
     try:
-        found = _rtrace.struct_member_bits(text(struct_name), text(field_name))
+        found = _rtrace.struct_member_bits(utf8(struct_name, "struct"), utf8(field_name, "member"))
     except BtfError:
         found = None
     if found is None:
@@ -138,7 +138,7 @@ def kernel_struct_field_size_offset(struct_name: Name, field_name: Name) -> int:
 
 def _answer(ask: Callable[[str, str], bool | None], name: Name, part: Name) -> int:
     try:
-        answer = ask(text(name), text(part))
+        answer = ask(utf8(name, "type"), utf8(part, "name"))
     except BtfError:
         return -1
     return -1 if answer is None else int(answer)
@@ -187,5 +187,5 @@ def _has_symbol(name: str) -> bool:
 
 def find_library(libname: Name, pid: int = 0) -> bytes | None:
     """Return the path of a library by its short name, as a process finds it; None if there is none."""
-    found = _rtrace.find_library(text(libname), pid=pid or None)
+    found = _rtrace.find_library(utf8(libname, "library"), pid=pid or None)
     return None if found is None else raw(found)

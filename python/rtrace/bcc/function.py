@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from rtrace.bcc.loaded import Owned
+
 TYPE_CHECKING = False  # saves the import of typing
 if TYPE_CHECKING:
     from rtrace.bcc.bpf import BPF
 
 
-class Function:
+class Function(Owned):
     """A program that the verifier has accepted.
 
     Attributes
     ----------
     bpf : BPF
-        The object that it belongs to.
+        The object that it belongs to, while somebody has that.
     name : bytes
         Its name in C.
     sock : int
@@ -21,7 +23,7 @@ class Function:
     """
 
     def __init__(self, bpf: BPF, name: bytes) -> None:
-        self.bpf = bpf
+        super().__init__(bpf)
         self.name = name
         self.sock = -1
 
@@ -33,7 +35,7 @@ class Function:
     @property
     def fd(self) -> int:
         """Its file descriptor, good until the object is closed."""
-        return self.bpf.native.program_fd(self.program)
+        return self.loaded.native.program_fd(self.program)
 
     def __repr__(self) -> str:
         """Return the name."""

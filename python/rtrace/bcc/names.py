@@ -17,3 +17,14 @@ def text(name: Name) -> str:
 def raw(name: Name) -> bytes:
     """Return a name as bytes."""
     return os.fsencode(name)
+
+
+def utf8(name: Name, what: str) -> str:
+    """Return a name that is no path as str; native code knows those of UTF-8 only."""
+    found = text(name)
+    try:
+        found.encode()
+    except UnicodeEncodeError:
+        message = f"{what} {raw(name)!r} is no UTF-8"
+        raise ValueError(message) from None
+    return found

@@ -7,11 +7,13 @@ import sys
 
 from rtrace import _rtrace
 from rtrace.bcc import debug as show
+from rtrace.bcc.names import raw, utf8
 from rtrace.bcc.names import text as as_text
 
 TYPE_CHECKING = False  # saves the import of typing
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
+    from typing import Any
 
     from rtrace.bcc.names import Name
     from rtrace.bcc.usdt import USDT
@@ -33,13 +35,35 @@ def read_source(src_file: Name, text: Name | None, contexts: Sequence[USDT]) -> 
     return name, source
 
 
+def check_debug(debug: int) -> int:
+    """Return the flags that say what to show."""
+    if not isinstance(debug, int):
+        message = f"debug must be a sum of DEBUG_ flags, not {debug!r}"
+        raise TypeError(message)
+    return debug
+
+
+def list_contexts(usdt_contexts: Iterable[USDT]) -> list[USDT]:
+    """Return the contexts that are given, if they are some."""
+    contexts: list[Any] = list(usdt_contexts) if hasattr(usdt_contexts, "__iter__") else [None]
+    if contexts:
+        from rtrace.bcc.usdt import USDT  # noqa: PLC0415  # who has contexts has imported it
+
+        if not all(isinstance(context, USDT) for context in contexts):
+            message = f"usdt_contexts must be a list of USDT objects, not {usdt_contexts!r}"
+            raise TypeError(message)
+    return contexts
+
+
 def compile_source(name: str, source: str, cflags: Sequence[Name], debug: int = 0) -> _rtrace.ObjectSpec:
     """Compile a text; headers lie beside the file that it is from."""
     if not isinstance(cflags, (list, tuple)):
         message = f"cflags must be a list of options, not {cflags!r}"
         raise TypeError(message)
     folders = [] if name == "<text>" else [os.path.dirname(name) or "."]
-    flags = [as_text(flag) for flag in cflags]
+    # From here on it is for messages.
+    name = raw(name).decode(errors="replace")
+    flags = [utf8(flag, "compiler option") for flag in cflags]
     show.show_source(debug, source, name=name, include_dirs=folders, cflags=flags)
     data = _rtrace.compile_c(source, name=name, include_dirs=folders, cflags=flags)
     return _rtrace.ObjectSpec.parse(data, name)

@@ -11,6 +11,7 @@ import warnings
 from functools import lru_cache
 
 from rtrace import _rtrace
+from rtrace.bcc.names import utf8
 from rtrace.errors import PrivilegeError, SymbolError
 
 TYPE_CHECKING = False  # saves the import of typing
@@ -61,10 +62,10 @@ class SymbolCache:
     def resolve_name(self, module: Name | None, name: Name) -> int:
         """Return the address of a name, -1 if there is no such."""
         if self._process is not None:
-            address = self._process.address(None if module is None else os.fsdecode(module), os.fsdecode(name))
+            address = self._process.address(None if module is None else utf8(module, "module"), utf8(name, "symbol"))
             return -1 if address is None else address
         if self._kernel is not None:
-            address = self._kernel.address(os.fsdecode(name))
+            address = self._kernel.address(utf8(name, "symbol"))
             return -1 if address is None else address
         # The kernel hides where its functions are, not that it has them, which is what most scripts want to know.
         wanted = os.fsdecode(name)
@@ -149,13 +150,13 @@ def add_module(path: Name) -> None:
 
 def find_library(libname: Name, pid: int = 0) -> bytes | None:
     """Return the path of a library by its short name, as ``c``; None if there is none."""
-    found = _rtrace.find_library(os.fsdecode(libname), pid=pid if pid > 0 else None)
+    found = _rtrace.find_library(utf8(libname, "library"), pid=pid if pid > 0 else None)
     return None if found is None else os.fsencode(found)
 
 
 def find_exe(bin_path: Name) -> bytes | None:
     """Return the path of a program, looked for as the shell does; None if there is none."""
-    found = _rtrace.find_executable(os.fsdecode(bin_path))
+    found = _rtrace.find_executable(utf8(bin_path, "program"))
     return None if found is None else os.fsencode(found)
 
 
@@ -165,7 +166,7 @@ def get_user_functions_and_addresses(name: Name, sym_re: Name) -> list[tuple[byt
 
     path = os.fsdecode(name)
     if "/" not in path:
-        path = _rtrace.find_library(path) or path
+        path = _rtrace.find_library(utf8(path, "library")) or path
     matches = re.compile(os.fsencode(sym_re)).match
     functions = [(os.fsencode(function), at) for function, at in _rtrace.elf_functions(path, as_linked=True)]
     return [(function, at) for function, at in functions if matches(function)]

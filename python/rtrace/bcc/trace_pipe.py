@@ -123,13 +123,16 @@ class TracePipe:
         return _NOTHING
 
     def close(self) -> None:
-        """Close it; warn of what it lost."""
+        """Close it."""
         if self._file is None:
             return
         self._file.close()
         self._file = None
         if self._instance is not None:
             self._instance.close()
+
+    def warn(self) -> None:
+        """Warn of what it lost."""
         if self._lost:
             message = f"{self._lost} lines of the trace pipe were lost: programs print faster than they are read"
             warnings.warn(message, LostEventsWarning, stacklevel=3)

@@ -12,6 +12,7 @@ import os
 import sys
 
 from rtrace import _rtrace
+from rtrace.bcc.names import utf8
 from rtrace.bcc.usdt_text import argument_ctype, function_text
 from rtrace.errors import RtraceError, TargetNotFoundError
 
@@ -153,7 +154,8 @@ class USDT:
             message = "either a pid or a binary path must be specified"
             raise USDTException(message, kind="usdt")
         if self.path is not None and "/" not in self.path:
-            found = _rtrace.find_executable(self.path) or _rtrace.find_library(self.path, pid=self.pid)
+            name = utf8(self.path, "library or program")
+            found = _rtrace.find_executable(name) or _rtrace.find_library(name, pid=self.pid)
             self.path = found or self.path
         try:
             found_probes = _rtrace.usdt_probes(self.path, pid=self.pid)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
+import gc
 import mmap
 import os
+import shutil
+import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -242,6 +246,70 @@ def test_constructions_that_are_refused(tmp_path: Path) -> None:
             b.load_func("f", 26)
     with pytest.raises(NotSupportedError, match="into the network card `eth0`"):
         BPF(text="", device=b"eth0")
+
+
+def test_what_is_loaded_stays_as_long_as_a_part_of_it() -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    counted = BPF(text=TEXT)["count"]
+    counted[1] = 5
+    gc.collect()
+    assert counted[1].value == 5
+    assert not counted.is_histogram
+    with pytest.raises(ReferenceError, match=r"the BPF object of <Array count max_entries=2> is gone"):
+        _ = counted.bpf
+    program = BPF(text=TEXT).load_func("enter", BPF.KPROBE)
+    assert "bpf-prog" in os.readlink(f"/proc/self/fd/{program.fd}")
+    del counted, program
+    assert len(os.listdir("/proc/self/fd")) == before
+    with BPF(text=TEXT) as b:
+        assert b["count"].bpf is b
+        assert b.load_func("enter", BPF.KPROBE).bpf is b
+
+
+def test_a_function_that_refuses_does_not_keep_the_object() -> None:
+    def attach(name: bytes) -> None:
+        if name == b"first":
+            message = "no such probe"
+            raise AttachError(message)
+
+    gc.collect()
+    gc.disable()
+    try:
+        b = BPF(text=TEXT)
+        b._attach_many("kprobe", ".*", [b"first", b"second"], attach)
+        kept = weakref.ref(b)
+        del b
+        assert kept() is None
+    finally:
+        gc.enable()
+
+
+def test_paths_are_any_bytes_and_names_are_utf8(b: BPF, tmp_path: Path) -> None:
+    path = os.fsencode(tmp_path) + b"/\xff.so"
+    source = os.fsencode(tmp_path) + b"/\xff.c"
+    shutil.copy(os.fsdecode(BPF.find_library("c") or b""), os.fsdecode(path))
+    Path(os.fsdecode(source)).write_text("int f(void *ctx) { return 0; }")
+    library = ctypes.CDLL(os.fsdecode(path))
+    b.attach_uprobe(name=path, sym="getppid", fn_name="enter")
+    for _ in range(3):
+        library.getppid()
+    b.detach_uprobe(name=path, sym=b"getppid")
+    library.getppid()
+    assert counts(b) == [3, 0]
+    BPF(src_file=source).close()
+    refused: list[tuple[Callable[..., object], dict[str, Any], str]] = [
+        (b.attach_tracepoint, {"tp": "syscalls:sys_enter_read", "fn_name": b"\xff"}, "program"),
+        (b.attach_tracepoint, {"tp": b"\xff", "fn_name": "enter"}, "tracepoint"),
+        (b.attach_kprobe, {"event": b"\xff", "fn_name": "enter"}, "function"),
+        (b.attach_uprobe, {"name": b"\xff", "sym": "f", "fn_name": "enter"}, "library or program"),
+        (b.attach_uprobe, {"name": "c", "sym": b"\xff", "fn_name": "enter"}, "function"),
+        (b.dump_func, {"func_name": b"\xff"}, "program"),
+    ]
+    for attempt, arguments, what in refused:
+        with pytest.raises(ValueError, match=rf"^{what} b'\\xff' is no UTF-8"):
+            attempt(**arguments)
+    with pytest.raises(AttachError, match="not attached there"):
+        b.detach_kprobe(b"\xff")
 
 
 def test_waiting_for_events_ends_when_told(b: BPF) -> None:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import gc
+import os
+import warnings
+import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
-from rtrace.errors import LostEventsWarning, MapError
+from rtrace.bcc import BPF
+from rtrace.errors import ClosedError, LostEventsWarning, MapError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
-    from rtrace.bcc import BPF
     from tests.kernel.conftest import Reader
 
 READS = 1009
@@ -135,6 +139,127 @@ def test_losses_that_nobody_asks_about_are_told_at_the_end(on_read: Callable[...
     b.ring_buffer_consume()
     with pytest.warns(LostEventsWarning, match="events of `events` were lost"):
         b.close()
+
+
+@pytest.fixture
+def no_collection() -> Iterator[None]:
+    """Have no garbage collected but by the test."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("no_collection")
+@pytest.mark.parametrize("way", [PERF, RING])
+def test_callbacks_that_mention_their_object_are_garbage_with_it(way: tuple[str, str], reader: Reader) -> None:
+    def watch() -> weakref.ref[BPF]:
+        b = BPF(text=f"{way[0]} TRACEPOINT_PROBE(syscalls, sys_enter_read) {{ {way[1]} return 0; }}")
+        if way is PERF:
+            b["events"].open_perf_buffer(
+                lambda _, data, __: b["events"].event(data), lost_cb=lambda _: b["events"].lost
+            )
+        else:
+            b["events"].open_ring_buffer(lambda _, data, __: b["events"].event(data))
+        reader.read(1)
+        b.perf_buffer_poll(0)
+        b.ring_buffer_poll(0)
+        return weakref.ref(b)
+
+    before = len(os.listdir("/proc/self/fd"))
+    watched = [watch() for _ in range(7)]
+    assert len(os.listdir("/proc/self/fd")) > before
+    gc.collect()
+    assert [b for b in watched if b() is not None] == []
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+@pytest.mark.usefixtures("no_collection")
+def test_callbacks_that_do_not_are_gone_at_once() -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    b = BPF(text=f"{PERF[0]} TRACEPOINT_PROBE(syscalls, sys_enter_read) {{ {PERF[1]} return 0; }}")
+    b["events"].open_perf_buffer(print)
+    b.load_func("tracepoint__syscalls__sys_enter_read", BPF.TRACEPOINT)
+    del b
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_callback_is_called_whoever_holds_the_table(on_read: Callable[..., BPF], reader: Reader) -> None:
+    b = on_read(*RING)
+    seen: list[int] = []
+    b.get_table("events").open_ring_buffer(lambda _, __, size: seen.append(size))
+    reader.read(3)
+    while len(seen) < 3:
+        b.ring_buffer_poll()
+    assert seen == [32] * 3
+
+
+def test_what_fails_to_open_leaves_what_was_open(on_read: Callable[..., BPF], reader: Reader) -> None:
+    b = on_read(*PERF)
+    seen: list[int] = []
+
+    def handle(_cpu: int, data: int, _size: int) -> None:
+        seen.append(b["events"].event(data).number)
+
+    with pytest.raises(MapError):
+        b["events"].open_perf_buffer(handle, page_cnt=2**30)
+    b["events"].open_perf_buffer(handle)
+    for wrong in ({"page_cnt": 2**30}, {"wakeup_events": 0}, {"page_cnt": 2**80}):
+        with pytest.raises((MapError, ValueError, OverflowError)):
+            b["events"].open_perf_buffer(print, **wrong)
+    reader.read(5)
+    while len(seen) < 5:
+        b.perf_buffer_poll()
+    b["events"].open_perf_buffer(handle, page_cnt=2)
+    reader.read(2)
+    while len(seen) < 7:
+        b.perf_buffer_poll()
+    assert sorted(seen) == list(range(7))
+
+
+def test_a_ring_buffer_opened_again_has_what_the_first_reader_left(on_read: Callable[..., BPF], reader: Reader) -> None:
+    b = on_read(*RING)
+    b["events"].open_ring_buffer(print)
+    reader.read(3)
+    seen: list[int] = []
+    b["events"].open_ring_buffer(lambda _, data, __: seen.append(b["events"].event(data).number))
+    reader.read(2)
+    while len(seen) < 5:
+        b.ring_buffer_poll()
+    assert seen == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("way", [PERF, RING])
+def test_nothing_opens_once_it_is_closed(on_read: Callable[..., BPF], way: tuple[str, str]) -> None:
+    b = on_read(*way)
+    table = b["events"]
+    opening = table.open_perf_buffer if way is PERF else table.open_ring_buffer
+    opening(print)
+    b.close()
+    for _ in range(2):
+        with pytest.raises(ClosedError):
+            opening(print)
+    assert b.ring_buffer_poll(0) == 0
+    b.perf_buffer_poll(0)
+
+
+def test_all_is_closed_before_losses_are_told(reader: Reader) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    source = (
+        f"{PERF[0]} BPF_RINGBUF_OUTPUT(ring, 1); TRACEPOINT_PROBE(syscalls, sys_enter_read) {{ {PERF[1]} return 0; }}"
+    )
+    b = BPF(text=source)
+    b["events"].open_perf_buffer(lambda *_: None, page_cnt=1)
+    b["ring"].open_ring_buffer(lambda *_: None)
+    b.trace_open(nonblocking=True)
+    reader.read(READS)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(LostEventsWarning, match="events of `events` were lost"):
+            b.close()
+    assert b.closed
+    assert len(os.listdir("/proc/self/fd")) == before
+    b.close()
 
 
 def test_wrong_pages_and_unknown_types_say_so(on_read: Callable[..., BPF]) -> None:

@@ -1,6 +1,23 @@
-"""A native map in memory: the seam where a real one needs root."""
+"""A native map in memory, and its owner: the seam where real ones need root."""
 
 from __future__ import annotations
+
+from typing import Any, cast
+
+
+class FakeBpf:
+    """What a table knows of the object that it belongs to."""
+
+    def __init__(self, *, histograms: tuple[str, ...] = (), counts_powers: bool = True) -> None:
+        self.histograms = histograms
+        self.counts_powers = counts_powers
+        # What is loaded answers the same questions.
+        self.loaded = self
+
+
+def owner(**facts: Any) -> Any:
+    """Return what a table takes for the object that it belongs to."""
+    return cast("Any", FakeBpf(**facts))
 
 
 class FakeMap:
@@ -18,7 +35,7 @@ class FakeMap:
         self._entry_bytes = value * self.cpus if map_type in {5, 6, 10} else value
         self.data: dict[bytes, bytes] = {}
         if map_type in {2, 6}:
-            self.data = {number.to_bytes(4, "little"): bytes(value) for number in range(entries)}
+            self.data = {number.to_bytes(4, "little"): bytes(self._entry_bytes) for number in range(entries)}
 
     def lookup_bytes(self, key: bytes) -> bytes | None:
         assert len(key) == self.key_bytes
@@ -45,7 +62,7 @@ class FakeMap:
     def clear(self) -> None:
         for key in list(self.data):
             if self.map_type in {2, 6}:
-                self.data[key] = bytes(self.value_bytes)
+                self.data[key] = bytes(self._entry_bytes)
             else:
                 del self.data[key]
 

@@ -15,7 +15,7 @@ from rtrace.bcc.tables.array import Array
 from rtrace.bcc.tables.hash import HashTable
 from rtrace.bcc.tables.make import make
 from tests.unit.bcc.descriptions import CHAR, U32, U64, array, member, struct
-from tests.unit.bcc.fake_map import FakeMap
+from tests.unit.bcc.fake_map import FakeMap, owner
 
 # The distribution's bcc belongs to its own interpreter.
 PEER = Path("/usr/bin/python3")
@@ -85,7 +85,7 @@ def table_of(entries: list[tuple[Any, int]]) -> HashTable:
     if entries and isinstance(entries[0][0], list):
         key = struct("key", 24, member("bucket", 0, array(CHAR, 16)), member("slot", 16, U64))
     fake = FakeMap(key=24 if key is not U32 else 4)
-    table = make(cast("Any", None), cast("Any", fake), {"key": key, "value": U64, "event": None})
+    table = make(owner(), cast("Any", fake), {"key": key, "value": U64, "event": None})
     assert type(table) is HashTable
     for slot, count in entries:
         table[(slot[0].encode(), slot[1]) if isinstance(slot, list) else slot] = count
@@ -155,11 +155,101 @@ def test_linear_histograms_grow_past_bccs_1025_slots(capsys: pytest.CaptureFixtu
 
 def test_an_array_is_a_histogram_of_its_indices(capsys: pytest.CaptureFixture[str]) -> None:
     fake = FakeMap(map_type=2, entries=8)
-    table = make(cast("Any", None), cast("Any", fake), {"key": U32, "value": U64, "event": None})
+    table = make(owner(), cast("Any", fake), {"key": U32, "value": U64, "event": None})
     assert isinstance(table, Array)
     table[3] = 5
     table.print_linear_hist("slots", strip_leading_zero=True)
     assert "        3          : 5        |****" in capsys.readouterr().out
+
+
+PAIR = struct("pair", 8, member("a", 0, U32), member("b", 4, U32))
+U128 = {"kind": "int", "name": "u128", "size": 16, "signed": False, "char": False, "bool": False}
+METHODS = ("print_log2_hist", "print_linear_hist", "print_json_hist")
+
+
+def histogram(key: dict[str, Any] = U32, leaf: dict[str, Any] = U64, **facts: Any) -> Any:
+    """Return a table of these types over an empty map."""
+    fake = FakeMap(**{"key": key["size"], "value": leaf["size"], **facts})
+    return make(owner(), cast("Any", fake), {"key": key, "value": leaf, "event": None})
+
+
+@pytest.mark.parametrize("map_type", [5, 6])
+def test_leaves_of_every_cpu_are_summed(map_type: int, capsys: pytest.CaptureFixture[str]) -> None:
+    table = histogram(map_type=map_type)
+    table[2], table[4] = [1, 2, 3, 0], [0, 3, 0, 0]
+    table.print_log2_hist()
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        "         0 -> 1          : 0        |                                        |",
+        "         2 -> 3          : 6        |****************************************|",
+        "         4 -> 7          : 0        |                                        |",
+        "         8 -> 15         : 3        |********************                    |",
+    ]
+    reduced = make(
+        owner(), cast("Any", table._map), {"key": U32, "value": U64, "event": None},
+        reducer=lambda one, other: type(one)(max(one.value, other.value)),
+    )  # fmt: skip
+    cast("Any", reduced).print_linear_hist(strip_leading_zero=True)
+    assert "        2          : 3 " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("types", "key", "leaf", "said"),
+    [
+        ({"leaf": PAIR}, 1, (1, 2), "counts are numbers, not pair"),
+        ({"leaf": PAIR, "map_type": 5}, 1, [(1, 2)] * 4, "counts are numbers, not pair_Array_4"),
+        ({"leaf": U128}, 1, (1, 2), "counts are numbers, not c_ulong_Array_2"),
+        ({"key": U128}, (1, 2), 1, "slots are numbers, not c_ulong_Array_2"),
+        ({"key": struct("one", 4, member("slot", 0, U32))}, (1,), 1, "one has no bucket and slot"),
+        ({"key": struct("split", 12, member("pair", 0, PAIR), member("slot", 8, U32))}, ((1, 2), 3), 1,
+         "pair is no bucket, as it has no hash: give a bucket_fn"),
+        ({"key": struct("split", 12, member("slot", 0, U32), member("pair", 4, PAIR))}, (1, (2, 3)), 1,
+         "slots are numbers, not pair"),
+    ],
+)  # fmt: skip
+def test_what_is_no_histogram_says_so(types: dict[str, Any], key: Any, leaf: Any, said: str) -> None:
+    table = histogram(**types)
+    table[key] = leaf
+    for method in METHODS:
+        with pytest.raises(TypeError, match=f"print `fake` as a histogram: {said}"):
+            getattr(table, method)()
+
+
+def test_a_bucket_may_be_made_of_a_struct(capsys: pytest.CaptureFixture[str]) -> None:
+    table = histogram(struct("split", 12, member("pair", 0, PAIR), member("slot", 8, U32)))
+    table[(1, 2), 3] = 5
+    table.print_log2_hist("usecs", b"pair", bucket_fn=lambda pair: (pair.a, pair.b))
+    assert capsys.readouterr().out.startswith("\npair = (1, 2)\n     usecs  ")
+
+
+def test_slots_that_there_are_not_take_no_memory(capsys: pytest.CaptureFixture[str]) -> None:
+    for slot, methods in ((1 << 33, METHODS), (-1, METHODS), (65, METHODS[::2])):
+        table = histogram({**U64, "signed": True})
+        table[slot] = 1
+        for method in methods:
+            with pytest.raises(
+                ValueError, match=f"print `fake` as a histogram: no slot {slot}, they are 0 to (64|65535)"
+            ):
+                getattr(table, method)()
+        assert "<table" in histogram_html(table)
+    assert capsys.readouterr().out == ""
+    table[64] = table.pop(65).value
+    table.print_log2_hist()
+    assert capsys.readouterr().out.splitlines()[-1].split()[:3] == [str(1 << 63), "->", str((1 << 64) - 1)]
+
+
+def histogram_html(table: Any) -> str:
+    """Return what a notebook shows of a table whose source calls it a histogram."""
+    table.loaded.histograms = ("fake",)
+    return str(table._repr_html_())
+
+
+def test_words_may_be_bytes_and_whatever_bcc_takes(capsys: pytest.CaptureFixture[str]) -> None:
+    table = table_of(PLAIN)
+    for given, shown_ in ((b"usecs", "usecs"), (None, "None"), (5, "5")):
+        table.print_log2_hist(given)  # type: ignore[arg-type]
+        table.print_linear_hist(given)  # type: ignore[arg-type]
+        heads = [line for line in capsys.readouterr().out.splitlines() if "distribution" in line]
+        assert [head.split()[0] for head in heads] == [shown_] * 2
 
 
 def test_the_section_of_a_json_histogram_is_in_it() -> None:

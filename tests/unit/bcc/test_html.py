@@ -10,7 +10,7 @@ from rtrace._rtrace import ObjectSpec, compile_c
 from rtrace.bcc.bpf_html import bpf_html
 from rtrace.bcc.tables.make import make
 from tests.unit.bcc.descriptions import CHAR, S32, U32, U64, array, member, struct
-from tests.unit.bcc.fake_map import FakeMap
+from tests.unit.bcc.fake_map import FakeMap, owner
 
 if TYPE_CHECKING:
     from rtrace.bcc.tables.base import TableBase
@@ -38,8 +38,8 @@ def table(
     counts: dict[Any, Any], key_type: dict[str, Any] = U32, leaf_type: dict[str, Any] = U64, **facts: Any
 ) -> TableBase:
     """Return a table over a map in memory; of the facts, some are the BPF object's."""
-    bpf = SimpleNamespace(histograms=facts.pop("histograms", []), counts_powers=facts.pop("counts_powers", True))
-    made = make(cast("Any", bpf), cast("Any", FakeMap(**facts)), {"key": key_type, "value": leaf_type, "event": None})
+    bpf = owner(histograms=facts.pop("histograms", ()), counts_powers=facts.pop("counts_powers", True))
+    made = make(bpf, cast("Any", FakeMap(**facts)), {"key": key_type, "value": leaf_type, "event": None})
     found = cast("TableBase", made)
     for one, value in counts.items():
         found[one] = value

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import signal
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ from rtrace import ObjectSpec
 from rtrace._rtrace import compile_c, struct_member_bits, syscall_number
 
 
-def returned(expression: str, **options: list[str]) -> int:
+def returned(expression: str, **options: Any) -> int:
     """Compile a program that returns a constant, and take that out of its instructions."""
     source = f"int f(struct pt_regs *ctx) {{ return {expression}; }}"
     spec = ObjectSpec.parse(compile_c(source, **options), "test")

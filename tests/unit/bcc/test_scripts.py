@@ -16,6 +16,7 @@ from rtrace.bcc.names import raw, text
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from typing import Any
 
 SCRIPT = """
 import sys
@@ -182,3 +183,17 @@ def test_where_the_kernels_structs_have_their_members(monkeypatch: pytest.Monkey
     assert BPF.kernel_struct_field_size_offset("page", "lru") == 128 << 32 | 64
     for struct, member in (("task_struct", "no_such"), ("no_such", "pid")):
         assert BPF.kernel_struct_field_size_offset(struct, member) == 0xFFFF_FFFF_FFFF_FFFF
+
+
+@pytest.mark.parametrize(
+    ("facts", "error", "said"),
+    [
+        ({"usdt_contexts": [5]}, TypeError, r"usdt_contexts must be a list of USDT objects, not \[5\]"),
+        ({"usdt_contexts": 5}, TypeError, "usdt_contexts must be a list of USDT objects, not 5"),
+        ({"debug": "x"}, TypeError, "debug must be a sum of DEBUG_ flags, not 'x'"),
+        ({"cflags": [b"-DX=\xff"]}, ValueError, r"compiler option b'-DX=\\xff' is no UTF-8"),
+    ],
+)
+def test_arguments_of_another_kind_are_named(facts: dict[str, Any], error: type[Exception], said: str) -> None:
+    with pytest.raises(error, match=said):
+        BPF(text="", **facts)

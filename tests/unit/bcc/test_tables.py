@@ -16,7 +16,7 @@ from rtrace.bcc.tables.make import CLASSES, make
 from rtrace.bcc.tables.stack import BUILD_ID_FLAG, StackTrace
 from rtrace.errors import MapError, MapKeyError, NotSupportedError
 from tests.unit.bcc.descriptions import BOOL, CHAR, S32, U8, U16, U32, U64, array, member, struct
-from tests.unit.bcc.fake_map import FakeMap
+from tests.unit.bcc.fake_map import FakeMap, owner
 
 WIDE: Any = type("wide", (ct.Structure,), {"_fields_": [("words", ct.c_uint32 * 3)]})
 PAIR = struct("pair", 8, member("a", 0, U32), member("b", 4, U32))
@@ -25,7 +25,7 @@ PAIR = struct("pair", 8, member("a", 0, U32), member("b", 4, U32))
 def table(key: dict[str, Any] | None = U32, leaf: dict[str, Any] | None = U64, **facts: Any) -> Any:
     """Return a table over an empty map in memory."""
     fake = FakeMap(**facts)
-    return make(cast("Any", None), cast("Any", fake), {"key": key, "value": leaf, "event": None})
+    return make(owner(), cast("Any", fake), {"key": key, "value": leaf, "event": None})
 
 
 @pytest.fixture
@@ -127,7 +127,7 @@ def test_batches_of_a_table_with_a_leaf_for_each_cpu() -> None:
 
 def test_struct_keys_come_as_structs_and_tuples() -> None:
     fake = FakeMap(key=8)
-    pairs = make(cast("Any", None), cast("Any", fake), {"key": PAIR, "value": U64, "event": None})
+    pairs = make(owner(), cast("Any", fake), {"key": PAIR, "value": U64, "event": None})
     assert isinstance(pairs, HashTable)
     pairs[1, 2] = 5
     assert pairs[pairs.Key(1, 2)].value == 5
@@ -140,14 +140,38 @@ def test_types_that_the_user_names_win_over_those_of_c() -> None:
     fake = FakeMap(key=8)
     kind = type("mine", (ct.Structure,), {"_fields_": [("x", ct.c_uint64)]})
     types = {"key": PAIR, "value": U64, "event": None}
-    made = make(cast("Any", None), cast("Any", fake), types, key=kind, leaf=ct.c_int64)
+    made = make(owner(), cast("Any", fake), types, key=kind, leaf=ct.c_int64)
     assert isinstance(made, HashTable)
     made[kind(7)] = -1
     assert [(key.x, leaf.value) for key, leaf in made.items()] == [(7, -1)]
 
 
+@pytest.mark.parametrize(
+    ("given", "error", "said"),
+    [
+        ({"leaf": ct.c_uint8}, ValueError, "leaftype of `fake`: c_u?byte has 1 bytes, a leaf of the map 8"),
+        ({"leaf": ct.c_uint64 * 2}, ValueError, "has 16 bytes, a leaf of the map 8"),
+        ({"key": ct.c_uint64}, ValueError, "keytype of `fake`: c_u?long has 8 bytes, a key of the map 4"),
+        ({"key": int}, TypeError, "keytype of `fake` must be a ctypes class, not <class 'int'>"),
+        ({"leaf": "u64"}, TypeError, "leaftype of `fake` must be a ctypes class, not 'u64'"),
+        ({"leaf": ct.c_uint64(1)}, TypeError, "must be a ctypes class, not c_u"),
+    ],
+)
+def test_types_of_another_size_are_refused(given: dict[str, Any], error: type[Exception], said: str) -> None:
+    for map_type in (1, 2, 5):
+        with pytest.raises(error, match=said):
+            make(owner(), cast("Any", FakeMap(map_type=map_type)), {"key": U32, "value": U64}, **given)
+
+
+def test_types_that_a_table_has_no_use_for_do_not_matter() -> None:
+    stacks = make(owner(), cast("Any", FakeMap(map_type=7, value=1016)), {}, key=ct.c_uint64, leaf=ct.c_uint8)
+    assert ct.sizeof(cast("Any", stacks).Leaf) == 1016
+    queue = make(owner(), cast("Any", FakeMap(map_type=22, key=0)), {"value": U64}, key=ct.c_uint32)
+    assert ct.sizeof(queue.Leaf) == 8
+
+
 def test_without_types_entries_are_numbers_or_bytes() -> None:
-    made = make(cast("Any", None), cast("Any", FakeMap(key=4, value=3)), {"key": None, "value": None, "event": None})
+    made = make(owner(), cast("Any", FakeMap(key=4, value=3)), {"key": None, "value": None, "event": None})
     assert isinstance(made, HashTable)
     made[1] = (1, 2, 3)
     assert bytes(made[1]) == b"\1\2\3"
@@ -191,7 +215,7 @@ def test_per_cpu_structs_are_reduced() -> None:
     fake = FakeMap(map_type=5, value=12)
     cpus = fake.cpus
     made = make(
-        cast("Any", None),
+        owner(),
         cast("Any", fake),
         {"key": U32, "value": odd, "event": None},
         reducer=lambda left, right: type(left)(left.a + right.a),
@@ -261,7 +285,7 @@ def test_a_map_type_without_a_class_says_so() -> None:
 def test_keys_and_leaves_as_text_and_back(kind: dict[str, Any], value: Any, shown: bytes) -> None:
     size = ct.sizeof(ctypes_types.build(kind))
     fake = FakeMap(key=size, value=size)
-    made: Any = make(cast("Any", None), cast("Any", fake), {"key": kind, "value": kind, "event": None})
+    made: Any = make(owner(), cast("Any", fake), {"key": kind, "value": kind, "event": None})
     assert made.key_sprintf(value) == made.leaf_sprintf(value) == shown
     text = shown.decode(errors="surrogateescape")
     assert bytes(made.key_scanf(shown)) == bytes(made.leaf_scanf(text)) == bytes(made.Key(*as_tuple(value)))
@@ -336,9 +360,20 @@ def test_events_without_a_type_say_so() -> None:
         table(map_type=4).event(0)
 
 
+def test_what_cannot_be_called_is_no_callback() -> None:
+    perf, ring = table(map_type=4), table(map_type=27)
+    for given in ({"callback": 5}, {"callback": None}, {"callback": print, "lost_cb": 5}):
+        with pytest.raises(TypeError, match="of `fake` must be a function, not (5|None)"):
+            perf.open_perf_buffer(**given)
+    with pytest.raises(TypeError, match="callback of `fake` must be a function, not 5"):
+        ring.open_ring_buffer(5)
+    with pytest.raises(ValueError, match="must be a power of two, not '8'"):
+        perf.open_perf_buffer(print, page_cnt="8")
+
+
 def test_event_reads_the_memory_that_it_is_told() -> None:
     fake = FakeMap(map_type=4, value=4)
-    events = make(cast("Any", None), cast("Any", fake), {"key": S32, "value": U32, "event": PAIR})
+    events = make(owner(), cast("Any", fake), {"key": S32, "value": U32, "event": PAIR})
     data = (ct.c_uint * 2)(1, 2)
     found = cast("Any", events).event(ct.addressof(data))
     assert (found.a, found.b) == (1, 2)

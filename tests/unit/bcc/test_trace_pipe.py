@@ -73,7 +73,7 @@ def test_fields_pass_over_what_programs_did_not_print(pipe: tuple[trace_pipe.Tra
     assert reading.readline(nonblocking=False) == PLAIN.rstrip()
     assert reading.readline(nonblocking=True) is None
     with pytest.warns(LostEventsWarning, match="41 lines of the trace pipe were lost"):
-        reading.close()
+        reading.warn()
     reading.close()
 
 
@@ -99,7 +99,7 @@ def test_only_losses_of_ones_own_time_are_told(tmp_path: Path, pipe: tuple[trace
     os.write(writer, b"CPU:0 [LOST 41 EVENTS]\n" + line % 2 + line % 1000.5 + b"CPU:0 [LOST 3 EVENTS]\n" + line % 1001)
     assert [reading.fields(nonblocking=True)[4] for _ in range(3)] == [1000.5, 1001, None]
     with pytest.warns(LostEventsWarning, match="^3 lines of the trace pipe were lost"):
-        reading.close()
+        reading.warn()
 
 
 @pytest.mark.parametrize("clock", ["now ts: 1000", ""])

@@ -78,3 +78,10 @@ def test_readers_stand_before_the_source(tmp_path: Path) -> None:
     name, source = read_source(b"", "int f(void *ctx) { return 0; }", [context, context])
     assert name == "<text>"
     assert source == context.get_text() + "int f(void *ctx) { return 0; }"
+
+
+def test_files_are_named_by_any_bytes() -> None:
+    with pytest.raises(USDTException, match="no such file"):
+        USDT(path=b"/\xff")
+    with pytest.raises(ValueError, match=r"library or program b'\\xff' is no UTF-8"):
+        USDT(path=b"\xff")

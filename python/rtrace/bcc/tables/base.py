@@ -6,6 +6,7 @@ import ctypes as ct
 from collections.abc import MutableMapping
 
 from rtrace.bcc import ctypes_types
+from rtrace.bcc.loaded import Owned
 from rtrace.bcc.names import raw, text
 from rtrace.bcc.tables.histograms import HistogramTable
 from rtrace.errors import MapKeyError
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from rtrace.bcc.names import Name
 
 
-class TableBase(HistogramTable, MutableMapping):  # type: ignore[type-arg]  # keys and leaves are made at run time
+class TableBase(Owned, HistogramTable, MutableMapping):  # type: ignore[type-arg]  # keys and leaves are made at run time
     """A map of the kernel as a mapping from ctypes keys to ctypes leaves.
 
     Reading several entries takes one snapshot in batches instead of system calls for each key.
@@ -40,7 +41,7 @@ class TableBase(HistogramTable, MutableMapping):  # type: ignore[type-arg]  # ke
     """
 
     def __init__(self, bpf: BPF, native: _rtrace.Map, key: Any, leaf: Any, name: str) -> None:
-        self.bpf = bpf
+        Owned.__init__(self, bpf)
         self.Key = key
         self.Leaf = leaf
         self.max_entries = native.max_entries
@@ -256,12 +257,12 @@ class TableBase(HistogramTable, MutableMapping):  # type: ignore[type-arg]  # ke
     @property
     def is_histogram(self) -> bool:
         """Whether the program declares it by ``BPF_HISTOGRAM``."""
-        return self._map.name in self.bpf.histograms
+        return self._map.name in self.loaded.histograms
 
     @property
     def counts_powers(self) -> bool:
         """Whether its slots, if it is a histogram, are powers of two, as far as the source tells."""
-        return self.bpf.counts_powers
+        return self.loaded.counts_powers
 
     @property
     def key_fields(self) -> list[str]:

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
     from rtrace.bcc.bpf import BPF
 
+    # Callback, pages, callback for losses, and events between two wakes.
+    Opening = tuple[Callable[..., Any] | None, int, Callable[[int], Any] | None, int]
+
 
 class EventTable(_rtrace.EventMaker, TableBase):
     """A buffer of events that programs fill and one reader empties."""
@@ -84,6 +87,11 @@ class EventTable(_rtrace.EventMaker, TableBase):
     def _open(self, callback: Callable[..., Any] | None) -> None:
         raise NotImplementedError
 
+    def _check_callable(self, what: str, given: Any) -> None:
+        if not callable(given):
+            message = f"{what} of `{self._map.name}` must be a function, not {given!r}"
+            raise TypeError(message)
+
     def _batch(self, timeout: float | None) -> NDArray[Any]:
         raise NotImplementedError
 
@@ -92,6 +100,8 @@ class PerfEventArray(EventTable, DescriptorArray):
     """A perf buffer (``BPF_PERF_OUTPUT``), or counters that programs read (``BPF_PERF_ARRAY``)."""
 
     _buffer: _rtrace.PerfBuffer | None = None
+    # How it was opened last.
+    _opening: Opening | None = None
 
     def __init__(self, bpf: BPF, native: _rtrace.Map, key: Any, leaf: Any, name: str) -> None:
         super().__init__(bpf, native, key, leaf, name)
@@ -119,8 +129,11 @@ class PerfEventArray(EventTable, DescriptorArray):
         wakeup_events
             Events that a CPU's buffer gathers before it wakes the reader.
         """
-        if page_cnt < 1 or page_cnt & (page_cnt - 1):
-            message = f"pages of `{self._map.name}` must be a power of two, not {page_cnt}"
+        self._check_callable("callback", callback)
+        if lost_cb is not None:
+            self._check_callable("lost_cb", lost_cb)
+        if not isinstance(page_cnt, int) or page_cnt < 1 or page_cnt & (page_cnt - 1):
+            message = f"pages of `{self._map.name}` must be a power of two, not {page_cnt!r}"
             raise ValueError(message)
         self._open(callback, page_cnt, lost_cb, wakeup_events)
 
@@ -131,13 +144,29 @@ class PerfEventArray(EventTable, DescriptorArray):
         lost_callback: Callable[[int], Any] | None = None,
         wakeup_events: int = 1,
     ) -> None:
-        if self._reader is not None:
-            self.bpf.readers.perf.remove(self._reader)
-            self._reader.close()
+        former, opening = self._reader, self._opening
+        if former is None or opening is None or former.buffer.closed:
+            self._start((callback, pages, lost_callback, wakeup_events))
+            return
+        # A map has one for each CPU: a second would be gone with the first.
+        self._reader = self._buffer = None
+        self.loaded.readers.perf.remove(former)
+        former.close()
+        try:
+            self._start((callback, pages, lost_callback, wakeup_events))
+        except BaseException:
+            self._start(opening)
+            raise
+        finally:
+            former.warn()
+
+    def _start(self, opening: Opening) -> None:
+        callback, pages, lost_callback, wakeup_events = opening
         name = self._map.name
-        self._buffer = self.bpf.native.perf_buffer(name, pages=pages, wakeup_events=wakeup_events)
-        self._reader = Reader(name, self._buffer, callback, lost_callback)
-        self.bpf.readers.perf.append(self._reader)
+        buffer = self.loaded.native.perf_buffer(name, pages=pages, wakeup_events=wakeup_events)
+        self._buffer, self._opening = buffer, opening
+        self._reader = Reader(name, buffer, asked=lost_callback is not None)
+        self.loaded.readers.perf.append(self._reader, callback, lost_callback)
 
     def _batch(self, timeout: float | None) -> NDArray[Any]:
         assert self._buffer is not None  # noqa: S101  # only called with the buffer open
@@ -155,7 +184,7 @@ class PerfEventArray(EventTable, DescriptorArray):
         """
         for cpu in online():
             event = _rtrace.open_perf_counter(typ, config, pid=None if pid < 0 else pid, cpu=cpu)
-            self.bpf.keep_descriptor(event)
+            self.loaded.descriptors.append(event)
             self[cpu] = event
 
 
@@ -175,16 +204,19 @@ class RingBuf(EventTable):
         ctx
             Passed on.
         """
+        self._check_callable("callback", callback)
         # Without a context the reader's own first argument, None, is just that.
         self._open(callback if ctx is None else partial(_with_context, callback, ctx))
 
     def _open(self, callback: Callable[..., Any] | None) -> None:
-        if self._reader is not None:
-            self.bpf.readers.ring.remove(self._reader)
-            self._reader.close()
-        self._buffer = self.bpf.native.record_buffer(self._map.name)
-        self._reader = Reader(self._map.name, self._buffer, callback, None)
-        self.bpf.readers.ring.append(self._reader)
+        former, readers = self._reader, self.loaded.readers.ring
+        self._buffer = self.loaded.native.record_buffer(self._map.name)
+        self._reader = Reader(self._map.name, self._buffer, asked=False)
+        readers.append(self._reader, callback, None)
+        # What it lost is counted on.
+        if former is not None:
+            readers.remove(former)
+            former.close()
 
     def _batch(self, timeout: float | None) -> NDArray[Any]:
         assert self._buffer is not None  # noqa: S101  # only called with the buffer open

@@ -42,7 +42,7 @@ def _slot_counts(table: TableBase) -> list[tuple[Any, SlotCounts]] | None:
     linear = not table.counts_powers
     try:
         sections = [(key, SlotCounts(table.name, slots, linear)) for key, slots in table.sections()]
-    except (AttributeError, TypeError, IndexError):
+    except (TypeError, ValueError):
         return None  # keys or leaves of another kind than a histogram's
     if any(len(counts.slots) > _MOST_BARS for _, counts in sections):
         return None

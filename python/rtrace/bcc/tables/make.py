@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes as ct
+
 from rtrace.bcc import ctypes_types
 from rtrace.bcc.tables import array, base, events, hash, per_cpu, queue, stack, storage  # noqa: A004  # the map type's name
 from rtrace.bcc.tables import map_types as of
@@ -55,8 +57,8 @@ def make(  # noqa: PLR0913  # what a table is made of
     reducer: Callable[[Any, Any], Any] | None = None,
 ) -> base.TableBase | queue.QueueStack:
     """Return the table of a map; `key` and `leaf` are ctypes classes to use instead of those of the C types."""
-    key = key or _type_of(types.get("key"), native.key_bytes)
-    leaf = leaf or _type_of(types.get("value"), native.value_bytes)
+    key = _checked(key, "key", native, native.key_bytes) or _type_of(types.get("key"), native.key_bytes)
+    leaf = _checked(leaf, "leaf", native, native.value_bytes) or _type_of(types.get("value"), native.value_bytes)
     if native.map_type in _KEYLESS:
         return queue.QueueStack(bpf, native, leaf, native.name)
     kind = CLASSES.get(native.map_type)
@@ -70,6 +72,28 @@ def make(  # noqa: PLR0913  # what a table is made of
     if isinstance(table, events.EventTable):
         table.describe_event(types.get("event"))
     return table
+
+
+def _checked(kind: Any, what: str, native: _rtrace.Map, size: int) -> Any:
+    """Return a type that somebody has given, if any, and if it is one of this map."""
+    # Those have types of their own, whatever is given.
+    if (
+        kind is None
+        or native.map_type == of.BPF_MAP_TYPE_STACK_TRACE
+        or (what == "key" and native.map_type in _KEYLESS)
+    ):
+        return None
+    try:
+        given = ct.sizeof(kind) if isinstance(kind, type) else None
+    except TypeError:
+        given = None
+    if given is None:
+        message = f"{what}type of `{native.name}` must be a ctypes class, not {kind!r}"
+        raise TypeError(message)
+    if given != size:
+        message = f"{what}type of `{native.name}`: {kind.__name__} has {given} bytes, a {what} of the map {size}"
+        raise ValueError(message)
+    return kind
 
 
 def _type_of(description: dict[str, Any] | None, size: int) -> Any:

@@ -65,6 +65,10 @@ class PerCpuTable(TableBase):
         """Return the CPUs' values as instances of their class."""
         return [ctypes_types.make(self.sLeaf, value) for value in leaf]
 
+    def _count_of(self, leaf: Any) -> int:
+        summed = self.reducer is None and ctypes_types.is_number(self.sLeaf)
+        return sum(super(PerCpuTable, self)._count_of(value) for value in leaf) if summed else super()._count_of(leaf)
+
     def getvalue(self, key: Any) -> Any:
         """Return the array of the CPUs' values of a key."""
         return super().__getitem__(key)

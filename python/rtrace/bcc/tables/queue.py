@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rtrace.bcc import ctypes_types
+from rtrace.bcc.loaded import Owned
 from rtrace.bcc.names import raw, text
 
 TYPE_CHECKING = False  # saves the import of typing
@@ -15,14 +16,14 @@ if TYPE_CHECKING:
     from rtrace.bcc.names import Name
 
 
-class QueueStack:
+class QueueStack(Owned):
     """A queue (first in, first out) or stack (last in, first out) of leaves."""
 
     # Flag for `push`.
     BPF_EXIST = 2
 
     def __init__(self, bpf: BPF, native: _rtrace.Map, leaf: Any, name: str) -> None:
-        self.bpf = bpf
+        super().__init__(bpf)
         self.Leaf = leaf
         self.max_entries = native.max_entries
         self.flags = native.flags
