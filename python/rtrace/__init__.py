@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from rtrace.errors import MapError as MapError
     from rtrace.errors import MapKeyError as MapKeyError
     from rtrace.errors import NotSupportedError as NotSupportedError
+    from rtrace.errors import OtherProcessError as OtherProcessError
     from rtrace.errors import PrivilegeError as PrivilegeError
     from rtrace.errors import RtraceError as RtraceError
     from rtrace.errors import SymbolError as SymbolError
@@ -69,6 +70,7 @@ _HOMES = {
         "MapError",
         "MapKeyError",
         "NotSupportedError",
+        "OtherProcessError",
         "PrivilegeError",
         "RtraceError",
         "SymbolError",

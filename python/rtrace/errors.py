@@ -26,6 +26,7 @@ __all__ = [
     "MapError",
     "MapKeyError",
     "NotSupportedError",
+    "OtherProcessError",
     "PrivilegeError",
     "RtraceError",
     "SymbolError",
@@ -348,6 +349,22 @@ class TraceFormatError(RtraceError, ValueError):
 
 class ClosedError(RtraceError, ValueError):
     """The session, object, link or reader has been closed."""
+
+
+class OtherProcessError(RtraceError, RuntimeError):
+    """The reader was opened by another process, which this one is a fork of.
+
+    Records go to the process that opened the reader; a child that wants some opens one of its own.
+
+    Attributes
+    ----------
+    pid : int or None
+        The process that it belongs to.
+    """
+
+    def __init__(self, message: str, *, hint: str | None = None, pid: int | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.pid = pid
 
 
 class CommandError(RtraceError):

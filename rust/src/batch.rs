@@ -19,7 +19,7 @@ use pyo3::{IntoPyObjectExt, prelude::*};
 
 use crate::{
     error::Error,
-    sys::{epoll, python::Callback},
+    sys::{epoll, process::Process, python::Callback},
 };
 
 /// How long a wait blocks before it lets the interpreter look at signals, and looks for records by itself: programs may
@@ -120,6 +120,7 @@ pub(crate) struct Queue {
     state: Mutex<Option<State>>,
     is_by_cpu: bool,
     closed: AtomicBool,
+    process: Process,
 }
 
 /// Until when to wait; `None` is for ever.
@@ -145,7 +146,13 @@ impl Queue {
     pub(crate) fn new(what: String, source: Box<dyn Source>, wake: OwnedFd) -> Self {
         let is_by_cpu = source.is_by_cpu();
         let state = State { source, waiting: VecDeque::new(), spare: Batch::default(), wake: Arc::new(wake) };
-        Self { what, state: Mutex::new(Some(state)), is_by_cpu, closed: AtomicBool::new(false) }
+        Self {
+            what,
+            state: Mutex::new(Some(state)),
+            is_by_cpu,
+            closed: AtomicBool::new(false),
+            process: Process::this(),
+        }
     }
 
     /// Run `operation` on the source.
@@ -154,8 +161,13 @@ impl Queue {
     }
 
     fn with_state<T>(&self, operation: impl FnOnce(&mut State) -> T) -> Result<T, Error> {
+        let is_closed = || Error::Closed(self.what.clone());
+        if self.is_closed() {
+            return Err(is_closed());
+        }
+        Error::unless_ours(self.process, || self.what.clone())?;
         let mut guard = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(operation(guard.as_mut().ok_or_else(|| Error::Closed(self.what.clone()))?))
+        Ok(operation(guard.as_mut().ok_or_else(is_closed)?))
     }
 
     /// Take what is there, without waiting; `None` if it is nothing.
@@ -277,9 +289,21 @@ impl Queue {
         self.closed.load(Ordering::Relaxed)
     }
 
+    /// Whether it is of this process, and not a copy that a child of `fork` has of its parent's.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.process.is_this()
+    }
+
     /// Let go of the source, after a last look of `end` at it; doing it again changes nothing.
     pub(crate) fn close(&self, end: impl FnOnce(&dyn Source)) {
         self.closed.store(true, Ordering::Relaxed);
+        if !self.is_ours() {
+            // A thread that is not here may have the lock; the copy then goes with the object.
+            if let Ok(mut state) = self.state.try_lock() {
+                drop(state.take());
+            }
+            return;
+        }
         let taken = self.state.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(state) = taken {
             end(&*state.source);

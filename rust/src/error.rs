@@ -19,6 +19,7 @@ use crate::{
     },
     kernel::{btf::BtfError, privilege},
     load::way_out,
+    sys::process::Process,
 };
 
 /// What went wrong, with the names of the things it went wrong with.
@@ -63,6 +64,8 @@ pub(crate) enum Error {
     NoSuchMember { what: &'static str, name: String, object: String, known: String },
     #[error("{0} is closed")]
     Closed(String),
+    #[error("{what} belongs to process {pid}, which this one is a fork of")]
+    OtherProcess { what: String, pid: u32 },
     #[error("{0}")]
     Value(String),
     #[error("{0}")]
@@ -80,6 +83,11 @@ impl Error {
         let mut known: Vec<_> = known.map(String::as_str).collect();
         known.sort_unstable();
         Self::NoSuchMember { what, name: name.to_owned(), object: object.to_owned(), known: known.join(", ") }
+    }
+
+    /// Refuse what another process has opened: this one is a fork of it, and has no more than a copy.
+    pub(crate) fn unless_ours(process: Process, what: impl FnOnce() -> String) -> Result<(), Self> {
+        if process.is_this() { Ok(()) } else { Err(Self::OtherProcess { what: what(), pid: process.id() }) }
     }
 
     /// Tell a refusal of privilege apart from other failures of a system call.
@@ -191,6 +199,11 @@ fn describe<'py>(py: Python<'py>, error: &Error) -> PyResult<Exception<'py>> {
             "LoadError"
         }
         Error::Closed(_) => "ClosedError",
+        Error::OtherProcess { pid, .. } => {
+            facts.set_item("pid", pid)?;
+            hint = Some("readers belong to the process that opened them: open one in this process".into());
+            "OtherProcessError"
+        }
         Error::Value(_) | Error::Type(_) => "",
     };
     Ok(Exception { class, hint, facts })

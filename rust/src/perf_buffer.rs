@@ -64,8 +64,9 @@ impl Source for Rings {
 
 impl Drop for Rings {
     fn drop(&mut self) {
-        // The map would keep the events: programs would go on writing to buffers that nobody reads.
-        for (cpu, _) in &self.rings {
+        // The map would keep the events: programs would go on writing to buffers that nobody reads. In a child of
+        // `fork` they are its parent's, which reads on.
+        for (cpu, _) in self.rings.iter().filter(|(_, ring)| ring.is_ours()) {
             let _ = bpf::map_delete(self.map.as_fd(), &cpu.to_ne_bytes());
         }
     }

@@ -17,7 +17,9 @@ use crate::{
 
 /// Records of any size that programs send: the base of :class:`PerfBuffer` and :class:`RecordBuffer`.
 ///
-/// A context manager. What was not read is gone when it is closed.
+/// A context manager. What was not read is gone when it is closed. It belongs to the process that opened it: to a child
+/// of ``fork`` everything but :meth:`close` raises :class:`~rtrace.errors.OtherProcessError`, and nothing that the child
+/// does with its copy takes records from its parent.
 #[pyclass(frozen, subclass, module = "rtrace._rtrace")]
 pub(crate) struct PolledBuffer {
     /// Name of the Python class.
@@ -101,8 +103,10 @@ impl PolledBuffer {
     /// such map, for the kernel itself does not count.
     #[getter]
     fn lost(&self) -> PyResult<Option<BTreeMap<u32, u64>>> {
-        let at_end = || Ok(self.lost_at_end.lock().unwrap_or_else(PoisonError::into_inner).clone());
-        Ok(self.queue.with(|source| source.lost()).unwrap_or_else(|_| at_end())?)
+        match self.queue.with(|source| source.lost()) {
+            Err(Error::Closed(_)) => Ok(self.lost_at_end.lock().unwrap_or_else(PoisonError::into_inner).clone()),
+            result => Ok(result??),
+        }
     }
 
     /// Return the file descriptor that is readable when records have come.
@@ -141,7 +145,10 @@ impl Drop for PolledBuffer {
     fn drop(&mut self) {
         if !self.closed() {
             self.end();
-            warning::unclosed(&self.__repr__());
+            // Who has opened it has to close it, not a child that has a copy.
+            if self.queue.is_ours() {
+                warning::unclosed(&self.__repr__());
+            }
         }
     }
 }

@@ -5,9 +5,12 @@
 //! ring to memory that numpy then owns.
 
 use std::{
-    io,
+    io, mem,
     os::fd::{AsFd, AsRawFd, OwnedFd, RawFd},
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
@@ -22,7 +25,7 @@ use crate::{
     error::Error,
     held::{Batch, Held, WhenFull},
     layout::Layout,
-    sys::{event, ring::MappedRing},
+    sys::{event, process::Process, ring::MappedRing},
     warning,
 };
 
@@ -38,23 +41,23 @@ const ROOMY: usize = 1 << 20;
 const SIGNAL_CHECK: Duration = Duration::from_millis(100);
 
 struct State {
-    /// Its memory keeps the map in the kernel, so it is let go of at the end and not with the last reference.
-    ring: Option<MappedRing>,
+    /// Its memory keeps the map in the kernel, as the map's descriptor does, so both are let go of at the end and not with
+    /// the last reference.
+    ring: Option<(MappedRing, OwnedFd)>,
     held: Held,
     /// Readable while there is something to read; made for the first who asks.
     ready: Option<OwnedFd>,
     is_ready: bool,
     /// When records were last taken.
     taken: Instant,
-    /// The ring cannot be read any more.
-    failed: bool,
-    closed: bool,
+    /// Nothing will come any more: the ring cannot be read, or was closed.
+    ended: bool,
 }
 
 impl State {
     /// Move what is committed from the ring to what is held, as far as it may.
     fn drain(&mut self) -> io::Result<()> {
-        let Some(ring) = self.ring.as_mut() else { return Ok(()) };
+        let Some((ring, _)) = self.ring.as_mut() else { return Ok(()) };
         let mut view = ring.view();
         let waiting = usize::try_from(view.waiting()).unwrap_or(usize::MAX);
         if waiting == 0 {
@@ -64,14 +67,14 @@ impl State {
         self.held.make_room(waiting);
         let held = &mut self.held;
         let result = view.consume(|record| held.push(record));
-        self.failed |= result.is_err();
+        self.ended |= result.is_err();
         self.tell();
         Ok(result?)
     }
 
     /// Make the descriptor readable if there is something to read or nothing will ever come, and unreadable if not.
     fn tell(&mut self) {
-        let ready = self.failed || self.closed || !self.held.is_empty();
+        let ready = self.ended || !self.held.is_empty();
         if let Some(event) = self.ready.as_ref()
             && ready != self.is_ready
         {
@@ -87,6 +90,8 @@ struct Shared {
     gather: Duration,
     /// Rings when records have come, when some were taken, and at the end.
     changed: Condvar,
+    /// Set while the state is locked.
+    closed: AtomicBool,
 }
 
 impl Shared {
@@ -94,14 +99,18 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Drain until the end.
-    fn run(&self, ring: &OwnedFd, stop: &OwnedFd) {
+    fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Relaxed)
+    }
+
+    /// Drain until the end. The descriptors are closed after that only.
+    fn run(&self, ring: RawFd, stop: RawFd) {
         loop {
             let mut state = self.lock();
-            while !state.closed && state.held.is_waiting() {
+            while !self.is_closed() && state.held.is_waiting() {
                 state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
             }
-            if state.closed {
+            if self.is_closed() {
                 return;
             }
             let drained = state.drain();
@@ -113,16 +122,18 @@ impl Shared {
                 return;
             }
             if came {
-                event::wait_readable([stop.as_fd()], self.gather);
+                event::wait_readable([stop], self.gather);
             }
-            event::wait_readable([ring.as_fd(), stop.as_fd()], LOOK_AGAIN);
+            event::wait_readable([ring, stop], LOOK_AGAIN);
         }
     }
 }
 
 /// Records from a ring buffer, drained by a thread of its own.
 ///
-/// Obtained from :meth:`Object.ring_buffer`. A context manager; what was not read is gone when it is closed.
+/// Obtained from :meth:`Object.ring_buffer`. A context manager; what was not read is gone when it is closed. It belongs
+/// to the process that opened it: to a child of ``fork`` everything but :meth:`close` raises
+/// :class:`~rtrace.errors.OtherProcessError`, and nothing that the child does with its copy takes records from its parent.
 #[pyclass(frozen, module = "rtrace._rtrace")]
 pub(crate) struct RingBuffer {
     name: String,
@@ -130,6 +141,8 @@ pub(crate) struct RingBuffer {
     shared: Arc<Shared>,
     stop: OwnedFd,
     thread: Mutex<Option<JoinHandle<()>>>,
+    /// The one that the thread is in.
+    process: Process,
 }
 
 impl RingBuffer {
@@ -148,18 +161,30 @@ impl RingBuffer {
         let ring = MappedRing::new(map.as_fd(), ring_bytes).map_err(failed)?;
         let gather = if ring_bytes < ROOMY { Duration::ZERO } else { GATHER };
         let taken = Instant::now().checked_sub(gather).unwrap_or_else(Instant::now);
-        let state = State { ring: Some(ring), held, ready: None, is_ready: false, taken, failed: false, closed: false };
-        let shared = Arc::new(Shared { state: Mutex::new(state), gather, changed: Condvar::new() });
         let stop = event::new().map_err(failed)?;
-        let (for_thread, stop_seen) = (Arc::clone(&shared), stop.try_clone().map_err(failed)?);
-        let run = move || for_thread.run(&map, &stop_seen);
+        let (map_seen, stop_seen) = (map.as_raw_fd(), stop.as_raw_fd());
+        let state = State { ring: Some((ring, map)), held, ready: None, is_ready: false, taken, ended: false };
+        let closed = AtomicBool::new(false);
+        let shared = Arc::new(Shared { state: Mutex::new(state), gather, changed: Condvar::new(), closed });
+        let for_thread = Arc::clone(&shared);
+        let run = move || for_thread.run(map_seen, stop_seen);
         let thread = thread::Builder::new().name("rtrace-reader".into()).spawn(run).map_err(failed)?;
-        Ok(Self { name: name.to_owned(), layout, shared, stop, thread: Mutex::new(Some(thread)) })
+        let (thread, process) = (Mutex::new(Some(thread)), Process::this());
+        Ok(Self { name: name.to_owned(), layout, shared, stop, thread, process })
+    }
+
+    /// Lock the state, unless it is another process's: a thread that is not here may have it locked for ever.
+    fn lock(&self) -> Result<MutexGuard<'_, State>, Error> {
+        if self.closed() {
+            return Err(self.is_closed());
+        }
+        Error::unless_ours(self.process, || self.what())?;
+        Ok(self.shared.lock())
     }
 
     /// Wait until records are there, the end has come, or `until`; return what there is.
     fn take(&self, until: Option<Instant>) -> Result<Batch, Error> {
-        let mut state = self.shared.lock();
+        let mut state = self.lock()?;
         let left = |until: Option<Instant>| {
             until.map_or(SIGNAL_CHECK, |until| until.saturating_duration_since(Instant::now())).min(SIGNAL_CHECK)
         };
@@ -167,19 +192,19 @@ impl RingBuffer {
         let gather = self.shared.gather.saturating_sub(state.taken.elapsed()).min(left(until));
         if !gather.is_zero() {
             drop(state);
-            event::wait_readable([self.stop.as_fd()], gather);
+            event::wait_readable([self.stop.as_raw_fd()], gather);
             state = self.shared.lock();
         }
         let mut drained = Ok(());
-        if !state.closed {
+        if !self.closed() {
             drained = state.drain();
         }
         let left = left(until);
-        if state.held.is_empty() && !state.closed && drained.is_ok() && !left.is_zero() {
+        if state.held.is_empty() && !self.closed() && drained.is_ok() && !left.is_zero() {
             let waited = self.shared.changed.wait_timeout(state, left);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
-        if state.closed {
+        if self.closed() {
             return Err(self.is_closed());
         }
         if state.held.is_empty() {
@@ -194,7 +219,11 @@ impl RingBuffer {
     }
 
     fn is_closed(&self) -> Error {
-        Error::Closed(format!("ring buffer `{}`", self.name))
+        Error::Closed(self.what())
+    }
+
+    fn what(&self) -> String {
+        format!("ring buffer `{}`", self.name)
     }
 }
 
@@ -243,10 +272,7 @@ impl RingBuffer {
     /// For ``select``, ``epoll`` and event loops; nothing is to be read from it. It belongs to this object, and goes
     /// with it. Records that do not wake the reader make it readable 50 ms later at the latest.
     fn fileno(&self) -> PyResult<RawFd> {
-        let mut state = self.shared.lock();
-        if state.closed {
-            return Err(self.is_closed().into());
-        }
+        let mut state = self.lock()?;
         if state.ready.is_none() {
             state.ready = Some(event::new()?);
             state.tell();
@@ -259,6 +285,7 @@ impl RingBuffer {
     /// ``records_dropped``: for want of room; ``records_too_short``: of a size that no record has. What did not occur
     /// is left out. What programs could not write to the ring, they have to count themselves.
     fn losses<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        Error::unless_ours(self.process, || self.what())?;
         let (dropped, too_short) = py.detach(|| self.shared.lock().held.losses());
         let losses = PyDict::new(py);
         for (cause, count) in [("records_dropped", dropped), ("records_too_short", too_short)] {
@@ -272,7 +299,7 @@ impl RingBuffer {
     /// Whether it has been closed.
     #[getter]
     fn closed(&self) -> bool {
-        self.shared.lock().closed
+        self.shared.is_closed()
     }
 
     /// End the thread and let go of the ring buffer. Doing it again changes nothing.
@@ -296,8 +323,13 @@ impl RingBuffer {
 
 impl RingBuffer {
     fn end(&self) {
+        if !self.process.is_this() {
+            self.leave();
+            return;
+        }
         let mut state = self.shared.lock();
-        state.closed = true;
+        self.shared.closed.store(true, Ordering::Relaxed);
+        state.ended = true;
         // Who waits for the descriptor finds the end then.
         state.tell();
         drop(state);
@@ -311,13 +343,31 @@ impl RingBuffer {
         let mut state = self.shared.lock();
         drop((state.held.take(), state.ring.take()));
     }
+
+    /// Let go of what a child of `fork` has of its parent's: descriptors and the ring's memory, which it has inherited.
+    ///
+    /// The thread is not here. If it had the lock at that moment, what that guards stays until the end of the child.
+    fn leave(&self) {
+        self.shared.closed.store(true, Ordering::Relaxed);
+        if let Ok(mut state) = self.shared.state.try_lock() {
+            drop((state.held.take(), state.ring.take(), state.ready.take()));
+        }
+    }
 }
 
 impl Drop for RingBuffer {
     fn drop(&mut self) {
+        let ours = self.process.is_this();
         if !self.closed() {
             self.end();
-            warning::unclosed(&self.__repr__());
+            // Who has opened it has to close it, not a child that has a copy.
+            if ours {
+                warning::unclosed(&self.__repr__());
+            }
+        }
+        if !ours {
+            // Its number may be another thread's by now.
+            mem::forget(self.thread.get_mut().unwrap_or_else(PoisonError::into_inner).take());
         }
     }
 }

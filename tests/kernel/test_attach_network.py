@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from rtrace.errors import AttachError, TargetNotFoundError
+from tests.child import in_a_child
 from tests.kernel.c_programs import compile_c
 
 if TYPE_CHECKING:
@@ -137,6 +138,24 @@ def test_a_cgroup_program_decides_until_it_is_detached(loaded: Object, cgroup: P
         allowed.connect(("127.0.0.1", 9))
     assert counts(loaded)[3] == 1
     assert link.closed
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_child_of_fork_does_not_detach_what_its_parent_has_attached(loaded: Object, cgroup: Path) -> None:
+    loaded.load_program("connect4")
+    (cgroup / "cgroup.procs").write_text(str(os.getpid()))
+    descriptor = os.open(cgroup, os.O_RDONLY)
+    link = loaded.attach_to_fd("connect4", descriptor, CGROUP_INET4_CONNECT, ALLOW_MULTI)
+    os.close(descriptor)
+
+    def child() -> bool:
+        link.close()
+        return link.closed
+
+    with link:
+        assert in_a_child(child)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as refused, pytest.raises(PermissionError):
+            refused.connect(("127.0.0.1", 9))
 
 
 @pytest.fixture

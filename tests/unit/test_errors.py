@@ -62,6 +62,7 @@ TABLE: list[tuple[type[errors.RtraceError], tuple[type[BaseException], ...], dic
     (errors.SymbolError, (LookupError,), {}, {}),
     (errors.TraceFormatError, (ValueError,), {"path": "a.npz"}, {"path": None}),
     (errors.ClosedError, (ValueError,), {}, {}),
+    (errors.OtherProcessError, (RuntimeError,), {"pid": 7}, {"pid": None}),
     (errors.CommandError, (), {"exit_code": 2}, {"exit_code": 1}),
 ]
 MESSAGE = "attach kprobe `x` to `vfs_raed`: it's not there"

@@ -8,7 +8,7 @@ use std::{
 use crate::{
     error::Error,
     link::{Attachment, Link},
-    sys::bpf,
+    sys::{bpf, process::Process},
 };
 
 /// A program that hangs off something until this is dropped.
@@ -16,11 +16,16 @@ pub(crate) struct Attached {
     program: OwnedFd,
     target: OwnedFd,
     attach_type: u32,
+    process: Process,
 }
 
 impl Drop for Attached {
     fn drop(&mut self) {
         use std::os::fd::AsFd;
+        // Other attachments go with the last descriptor; of this one a child of `fork` has a copy that it must not end.
+        if !self.process.is_this() {
+            return;
+        }
         // Gone already if the target is, or if somebody else has detached it.
         let _ = bpf::program_detach(self.program.as_fd(), self.target.as_fd(), self.attach_type);
     }
@@ -49,5 +54,6 @@ pub(crate) fn attach(
         use std::os::fd::AsFd;
         bpf::program_attach(program.as_fd(), target.as_fd(), attach_type, flags).map_err(failed)?;
     }
-    Ok(Link::new(kind, name, &shown, Attachment::of_program(Attached { program, target, attach_type })))
+    let process = Process::this();
+    Ok(Link::new(kind, name, &shown, Attachment::of_program(Attached { program, target, attach_type, process })))
 }

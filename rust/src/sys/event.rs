@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
+    os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
     ptr,
     time::Duration,
 };
@@ -33,8 +33,8 @@ pub(crate) fn reset(event: BorrowedFd<'_>) {
 }
 
 /// Wait until one of some descriptors is readable, or for `timeout`. Interruptions end the wait early, no more.
-pub(crate) fn wait_readable<const N: usize>(any: [BorrowedFd<'_>; N], timeout: Duration) {
-    let entry = |fd: BorrowedFd<'_>| libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+pub(crate) fn wait_readable<const N: usize>(any: [RawFd; N], timeout: Duration) {
+    let entry = |fd: RawFd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
     let mut descriptors = any.map(entry);
     let timeout = libc::timespec {
         tv_sec: libc::time_t::try_from(timeout.as_secs()).unwrap_or(libc::time_t::MAX),

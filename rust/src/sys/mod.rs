@@ -15,6 +15,7 @@ pub(crate) mod mount;
 pub(crate) mod net;
 pub(crate) mod perf;
 pub(crate) mod perf_ring;
+pub(crate) mod process;
 pub(crate) mod python;
 pub(crate) mod ring;
 

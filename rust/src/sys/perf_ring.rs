@@ -11,7 +11,7 @@ use std::{
     sync::atomic::{AtomicU64, Ordering, fence},
 };
 
-use super::perf;
+use super::{perf, process::Process};
 
 /// Positions of `data_head` and `data_tail` in `struct perf_event_mmap_page`.
 const HEAD: usize = 1024;
@@ -31,6 +31,8 @@ pub(crate) struct PerfRing {
     /// Records that the kernel said were lost.
     told: u64,
     counts_losses: bool,
+    /// The mapping is in no other.
+    process: Process,
 }
 
 // SAFETY: shared memory whose positions are atomics; `drain` takes `&mut self`.
@@ -50,7 +52,7 @@ impl PerfRing {
             return Err(io::Error::last_os_error());
         }
         let start = NonNull::new(start.cast()).ok_or_else(|| io::Error::from_raw_os_error(libc::EFAULT))?;
-        Ok(Self { event, start, size, page, told: 0, counts_losses })
+        Ok(Self { event, start, size, page, told: 0, counts_losses, process: Process::this() })
     }
 
     fn position(&self, at: usize) -> &AtomicU64 {
@@ -123,10 +125,19 @@ impl PerfRing {
     pub(crate) fn event(&self) -> BorrowedFd<'_> {
         self.event.as_fd()
     }
+
+    /// Whether it is of this process, and not a copy that a child of `fork` has of its parent's.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.process.is_this()
+    }
 }
 
 impl Drop for PerfRing {
     fn drop(&mut self) {
+        // In a child of `fork` there is no such mapping, and what lies there now is somebody else's.
+        if !self.is_ours() {
+            return;
+        }
         // SAFETY: mapped by `new` with this length, and not used any more.
         unsafe { libc::munmap(self.start.as_ptr().cast(), self.page + self.size) };
     }
