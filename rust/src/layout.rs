@@ -34,6 +34,7 @@ pub(crate) struct Field {
 impl Layout {
     /// Return the layout of a BTF type.
     pub(crate) fn of_type(btf: &Btf, id: u32) -> Result<Self, BtfError> {
+        btf.check_size(id)?;
         Self::resolve(btf, id, 0)
     }
 
@@ -47,8 +48,8 @@ impl Layout {
         Ok(match found.kind() {
             kind::INT if matches!(size, 1 | 2 | 4 | 8) => Self::Number(if found.is_signed() { 'i' } else { 'u' }, size),
             kind::FLOAT if matches!(size, 4 | 8) => Self::Number('f', size),
-            kind::ENUM => Self::Number('i', size),
-            kind::ENUM64 => Self::Number('u', size),
+            kind::ENUM if matches!(size, 1 | 2 | 4 | 8) => Self::Number('i', size),
+            kind::ENUM64 if size == 8 => Self::Number('u', size),
             kind::PTR => Self::Number('u', 8),
             kind::ARRAY => {
                 let (element, count) = found.array();
@@ -72,6 +73,7 @@ impl Layout {
             if member.bits != 0 || member.bit_offset % 8 != 0 || name.is_empty() {
                 continue;
             }
+            btf.check_member(found, &member)?;
             let layout = Self::resolve(btf, member.type_id, depth + 1)?;
             fields.push(Field { name, offset: member.bit_offset as usize / 8, layout });
         }

@@ -9,6 +9,7 @@ mod array;
 mod attach;
 mod batch;
 mod bcc;
+mod contain;
 mod error;
 mod event;
 mod held;

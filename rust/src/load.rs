@@ -27,6 +27,7 @@ use crate::{
         object::Dialect,
         tracepoint_btf,
     },
+    contain::contain,
     error::Error,
     kernel::btf::{self, Btf},
     kind::{Kind, Target, flags_of},
@@ -53,9 +54,9 @@ pub(crate) fn load(name: &str, parsed: Parsed, programs: &HashMap<String, Option
     maps.extend(create_maps(name, &elf, &facts, btf.as_ref())?);
     let fds = maps.iter().map(|(map, fd)| (map.as_str(), fd.as_raw_fd(), elf.maps[map].clone())).collect::<Vec<_>>();
     let text: HashSet<usize> = elf.functions.keys().map(|(section, _)| *section).collect();
-    elf.relocate_maps(fds.iter().map(|(map, fd, parsed)| (*map, *fd, parsed)), &text)
-        .map_err(|error| refused(error.to_string()))?;
-    elf.relocate_calls(&text).map_err(|error| refused(error.to_string()))?;
+    let relocated = || elf.relocate_maps(fds.iter().map(|(map, fd, parsed)| (*map, *fd, parsed)), &text);
+    contain(relocated).map_err(refused)?;
+    contain(|| elf.relocate_calls(&text)).map_err(refused)?;
     // Reading the kernel's BTF takes longer than everything else together.
     let fits_kernel = dialect.as_ref().is_some_and(Dialect::is_for_running_kernel);
     let mut loader = Loader {
@@ -97,8 +98,9 @@ fn load_btf(name: &str, elf: &mut Elf) -> Option<OwnedFd> {
     let oldest = BtfFeatures::new(true, true, true, false, false, false, false, false);
     for features in [newest, oldest] {
         let mut attempt = elf.clone();
-        let bytes = match attempt.fixup_and_sanitize_btf(&features) {
-            Ok(Some(btf)) => btf.to_bytes(),
+        let sanitized = contain(|| attempt.fixup_and_sanitize_btf(&features).map(|btf| btf.map(|btf| btf.to_bytes())));
+        let bytes = match sanitized {
+            Ok(Some(bytes)) => bytes,
             Ok(None) => return None,
             Err(error) => {
                 debug!(target: TARGET, "BTF of `{name}`: {error}");
@@ -235,23 +237,22 @@ impl Loader {
 
     /// Return the types that offsets are taken from.
     fn kernel_btf(&self) -> Result<aya_obj::btf::Btf, Error> {
-        let refused = |error: aya_obj::btf::BtfError| refused(&self.object, None, error.to_string());
+        let refused = |cause: String| refused(&self.object, None, cause);
         let Some(object) = self.elf.btf.as_ref().filter(|_| self.dialect) else {
-            return aya_obj::btf::Btf::from_sys_fs().map_err(refused);
+            return contain(aya_obj::btf::Btf::from_sys_fs).map_err(refused);
         };
         let failed = |source| Error::Btf { of: self.object.clone(), source };
         let object = Btf::parse(Contents::Read(object.to_bytes()), None).map_err(failed)?;
         let kernel = tracepoint_btf::of_kernel_for(&object).map_err(failed)?;
-        aya_obj::btf::Btf::parse(&kernel, Endianness::default()).map_err(refused)
+        contain(|| aya_obj::btf::Btf::parse(&kernel, Endianness::default())).map_err(refused)
     }
 
     /// Put the running kernel's offsets into the instructions, before the first program is loaded: reading its BTF
     /// takes time, which an object that is used for its maps alone need not spend.
     fn fit_to_kernel(&mut self) -> Result<(), Error> {
         if !self.fits_kernel && self.elf.has_btf_relocations() {
-            let refused = |cause: String| refused(&self.object, None, cause);
             let kernel = self.kernel_btf()?;
-            self.elf.relocate_btf(&kernel).map_err(|error| refused(error.to_string()))?;
+            contain(|| self.elf.relocate_btf(&kernel)).map_err(|cause| refused(&self.object, None, cause))?;
         }
         self.fits_kernel = true;
         Ok(())

@@ -2,7 +2,6 @@
 
 use std::{
     collections::HashMap,
-    panic::{self, AssertUnwindSafe},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -23,6 +22,7 @@ use crate::{
         object::{Dialect, Note},
         type_description::MapTypes,
     },
+    contain::contain,
     error::Error,
     kernel::btf::{Btf, BtfError, Type, kind},
     layout::Layout,
@@ -70,15 +70,9 @@ impl ObjectSpec {
             cause,
             errno: None,
         };
-        // aya-obj trusts some of what it reads; a corrupt file must end as an error all the same.
         let renamed = sections::rename_unknown(data);
         let (data, meant) = renamed.as_ref().map_or((data, &[][..]), |(data, meant)| (data, meant));
-        let parsed = panic::catch_unwind(AssertUnwindSafe(|| aya_obj::Object::parse(data)));
-        let mut elf = match parsed {
-            Ok(Ok(elf)) => elf,
-            Ok(Err(error)) => return Err(refused(error.to_string())),
-            Err(_) => return Err(refused("not a valid eBPF object".into())),
-        };
+        let mut elf = contain(|| aya_obj::Object::parse(data)).map_err(refused)?;
         let dialect = Dialect::of(data);
         if let Some(dialect) = &dialect {
             dialect.tidy(&mut elf.maps);
@@ -171,7 +165,16 @@ impl ObjectSpec {
         let programs = &parsed.elf.programs;
         let found =
             programs.get(program).ok_or_else(|| Error::no_such("program", program, &self.name, programs.keys()))?;
-        let function = &parsed.elf.functions[&found.function_key()];
+        let function = parsed.elf.functions.get(&found.function_key()).ok_or_else(|| {
+            let cause = format!("program `{program}` has no instructions");
+            Error::Load {
+                operation: "read",
+                object: self.name.clone(),
+                program: Some(program.into()),
+                cause,
+                errno: None,
+            }
+        })?;
         Ok(PyBytes::new(py, &load::explain::bytes_of(&function.instructions)))
     }
 
@@ -215,9 +218,12 @@ impl ObjectSpec {
         };
         let bytes = bytes_of(value, layout, "global", name)?;
         let globals = HashMap::from([(name, (bytes.as_slice(), true))]);
-        parsed.elf.patch_map_data(globals).map_err(|error| {
-            let cause = error.to_string();
-            Error::Load { operation: "set a global of", object: self.name.clone(), program: None, cause, errno: None }
+        contain(|| parsed.elf.patch_map_data(globals)).map_err(|cause| Error::Load {
+            operation: "set a global of",
+            object: self.name.clone(),
+            program: None,
+            cause,
+            errno: None,
         })?;
         Ok(())
     }

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 import pytest
 
-from rtrace.errors import ClosedError, LoadError, TargetNotFoundError, VerifierError
+from rtrace import ObjectSpec, _rtrace
+from rtrace.errors import ClosedError, LoadError, RtraceError, TargetNotFoundError, VerifierError
 from tests.kernel import kernel_objects
 from tests.kernel.c_programs import compile_c
-
-if TYPE_CHECKING:
-    from rtrace import ObjectSpec
 
 # System calls of ours are seen by both programs; `bad` reads beyond the map's value.
 SOURCE = """
@@ -125,3 +122,38 @@ def test_typed_arguments_of_a_tracepoint() -> None:
             for _ in range(101):
                 os.getpid()
         assert loaded.map("counts").lookup(0) == 101
+
+
+# Bit fields and arrays in a key; a program that speaks of both maps.
+TYPES = """
+struct key_t { u32 flags : 3; char name[5]; };
+enum small { ONE = 1, TWO };
+struct value_t { u64 total; enum small which; u16 parts[3]; };
+BPF_HASH(counts, struct key_t, struct value_t);
+BPF_PERF_OUTPUT(events);
+TRACEPOINT_PROBE(sched, sched_switch) {
+    struct key_t key = {};
+    struct value_t value = {};
+    counts.update(&key, &value);
+    events.perf_submit(args, &value, sizeof(value));
+    return 0;
+}
+"""
+
+
+def test_an_object_with_any_byte_corrupt_is_refused_or_works(capfd: pytest.CaptureFixture[str]) -> None:
+    """Nothing panics, and what is contained says nothing on standard error."""
+    data = _rtrace.compile_c(TYPES)
+    refused = 0
+    # With a prime number between, so that every kind of field is hit somewhere.
+    for at in range(0, len(data), 5):
+        corrupt = bytearray(data)
+        corrupt[at] ^= 0xFF
+        try:
+            spec = ObjectSpec.parse(bytes(corrupt), "corrupt")
+            with spec.load(dict.fromkeys(spec.programs)) as loaded:
+                loaded.map("counts").to_dict()
+        except (RtraceError, ValueError):
+            refused += 1
+    assert refused > 0
+    assert capfd.readouterr().err == ""

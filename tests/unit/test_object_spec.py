@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +71,35 @@ def test_a_missing_member_names_those_there_are(spec: ObjectSpec) -> None:
 def test_a_trampoline_program_needs_a_function(spec: ObjectSpec) -> None:
     with pytest.raises((ValueError, RtraceError)):
         spec.load({"fnlat_fentry": None})
+
+
+CORRUPT = """
+import sys
+from rtrace import ObjectSpec, RtraceError
+refused = 0
+data = open(sys.argv[1], "rb").read()
+for at in range(len(data)):
+    corrupt = bytearray(data)
+    corrupt[at] ^= 0xFF
+    try:
+        spec = ObjectSpec.parse(bytes(corrupt), "corrupt")
+        for map in spec.maps:
+            spec.types(map)
+        for program in spec.programs:
+            spec.instructions(program)
+    except RtraceError:
+        refused += 1
+print(refused)
+"""
+
+
+@pytest.mark.parametrize("name", ["disksnoop", "vfsreadlat"])
+def test_a_corrupt_byte_anywhere_is_an_error_or_nothing(name: str) -> None:
+    """Nothing panics, and what is contained says nothing on standard error."""
+    path = f"tests/data/objects/{name}.o"
+    ended = subprocess.run([sys.executable, "-c", CORRUPT, path], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert int(ended.stdout) > 0
 
 
 def test_unknown_shape_and_missing_file(tmp_path: Path) -> None:

@@ -222,6 +222,7 @@ impl Reader<'_> {
                 let name = name();
                 let mut members = Vec::new();
                 for member in found.members() {
+                    self.btf.check_member(&found, &member)?;
                     members.push(self.part(&member, depth)?);
                 }
                 Description::Record { name, size, is_union: found.kind() == kind::UNION, members }

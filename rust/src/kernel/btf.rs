@@ -24,6 +24,8 @@ use crate::sys::file::Contents;
 pub(crate) const DIRECTORY: &str = "/sys/kernel/btf";
 
 const MAGIC: u16 = 0xeb9f;
+/// The kernel's own limit: a loop in corrupt BTF must not become one here.
+const MAX_RESOLVE_DEPTH: usize = 32;
 
 /// The kinds of types that rtrace looks at (`BTF_KIND_*`).
 pub(crate) mod kind {
@@ -61,6 +63,8 @@ pub(crate) enum BtfError {
     NoType(u32),
     #[error("corrupt: a type contains itself")]
     Endless,
+    #[error("corrupt: `{0}` is larger than it can be")]
+    TooLarge(String),
 }
 
 /// The bytes of a BTF blob and where each type starts in them.
@@ -248,6 +252,47 @@ impl Btf {
         type_at(&self.data, *position as usize).ok_or(BtfError::NoType(id))
     }
 
+    /// Return the bytes that a type takes; what has no end takes more than there can be.
+    fn size_of(&self, mut id: u32) -> Result<u64, BtfError> {
+        let mut elements = 1_u64;
+        for _ in 0..MAX_RESOLVE_DEPTH {
+            let (_, found) = self.resolve(id)?;
+            let element = match found.kind() {
+                kind::ARRAY => {
+                    let (element, count) = found.array();
+                    (id, elements) = (element, elements.saturating_mul(count.into()));
+                    continue;
+                }
+                kind::PTR => 8,
+                kind::FUNC_PROTO | kind::FWD => 0,
+                _ => found.size_or_type.into(),
+            };
+            return Ok(elements.saturating_mul(element));
+        }
+        Ok(u64::MAX)
+    }
+
+    /// Refuse a type that is larger than anything in memory, or than numpy knows.
+    pub(crate) fn check_size(&self, id: u32) -> Result<(), BtfError> {
+        if self.size_of(id)? <= i32::MAX as u64 { Ok(()) } else { Err(self.too_large(self.get(id)?.name_offset)) }
+    }
+
+    fn too_large(&self, name: u32) -> BtfError {
+        BtfError::TooLarge(String::from_utf8_lossy(self.string(name)).into_owned())
+    }
+
+    /// Refuse a member that does not lie inside of its struct or union.
+    pub(crate) fn check_member(&self, record: &Type<'_>, member: &Member) -> Result<(), BtfError> {
+        let bits = match member.bits {
+            0 => self.size_of(member.type_id)?.saturating_mul(8),
+            bits => bits.into(),
+        };
+        if bits.saturating_add(member.bit_offset.into()) <= u64::from(record.size_or_type) * 8 {
+            return Ok(());
+        }
+        Err(self.too_large(member.name_offset))
+    }
+
     /// Return the string at `offset`, without its NUL.
     pub(crate) fn string(&self, offset: u32) -> &[u8] {
         self.tail(offset).split(|byte| *byte == 0).next().unwrap_or_default()
@@ -315,8 +360,7 @@ impl Btf {
 
     /// Follow typedefs and qualifiers to the type that has a size.
     pub(crate) fn resolve(&self, mut id: u32) -> Result<(u32, Type<'_>), BtfError> {
-        // A loop in corrupt BTF must not become one here; the kernel's own limit is 32 (MAX_RESOLVE_DEPTH).
-        for _ in 0..32 {
+        for _ in 0..MAX_RESOLVE_DEPTH {
             let found = self.get(id)?;
             match found.kind() {
                 kind::TYPEDEF | kind::VOLATILE | kind::CONST | kind::RESTRICT | kind::TYPE_TAG => {

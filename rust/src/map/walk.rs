@@ -69,7 +69,7 @@ impl Shape {
         /// would move what is there.
         const AT_ONCE: usize = 256 << 20;
         let (key_size, value_size) = (self.key, self.kernel_value());
-        let mut room = (AT_ONCE / (key_size + value_size)).min(self.max_entries as usize).max(1);
+        let mut room = (AT_ONCE / (key_size + value_size).max(1)).min(self.max_entries as usize).max(1);
         let mut entries = Entries { keys: memory::zeros(room * key_size), values: memory::zeros(room * value_size) };
         let mut cursor = bpf::Cursor::default();
         let mut filled = 0;
