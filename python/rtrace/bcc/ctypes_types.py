@@ -52,7 +52,7 @@ def build(description: Description) -> Any:
     """Return the ctypes class for a description.
 
     A ``char`` array reads as :class:`bytes` up to its NUL, an enum and a pointer as a number, a number of 128 bits as
-    an array of two, low half first.
+    an array of two, low half first, whose ``value`` is the whole.
 
     Examples
     --------
@@ -69,8 +69,32 @@ def _number(description: Description) -> Any:
         return ct.c_char
     if description.get("bool"):
         return ct.c_bool
-    kinds = _SIGNED if description.get("signed") else _UNSIGNED
-    return kinds.get(size) or kinds[8] * (size // 8)
+    signed = bool(description.get("signed"))
+    kinds = _SIGNED if signed else _UNSIGNED
+    return kinds.get(size) or _wide(description["name"], kinds[8], signed=signed)
+
+
+def _wide(name: str, half: Any, *, signed: bool) -> Any:
+    """Return the class of a number of 128 bits."""
+
+    def fill(instance: Any, *values: Any) -> None:
+        if len(values) == 1 and isinstance(values[0], int):
+            instance.value = values[0]
+        else:
+            ct.Array.__init__(instance, *values)
+
+    def read(instance: Any) -> int:
+        return int.from_bytes(bytes(instance), "little", signed=signed)
+
+    def write(instance: Any, value: int) -> None:
+        # Of either sign, as the narrower ones take it.
+        if not -(1 << 127) <= value < 1 << 128:
+            message = f"{name} has 128 bits: {value} does not fit"
+            raise OverflowError(message)
+        ct.memmove(ct.addressof(instance), (value % (1 << 128)).to_bytes(16, "little"), 16)
+
+    facts = {"_type_": half, "_length_": 2, "_wide_": True, "__init__": fill, "value": property(read, write)}
+    return type(name, (ct.Array,), facts)
 
 
 def _array(description: Description) -> Any:
@@ -79,12 +103,12 @@ def _array(description: Description) -> Any:
 
 def _aggregate(description: Description) -> Any:
     """Return a Structure or Union that ctypes lays out by itself if it comes out right, else one laid out here."""
-    members = [(member, build(member["type"])) for member in description["members"]]
+    built = [(member, build(member["type"])) for member in description["members"]]
     name = description["name"] or "anonymous"
     base = ct.Union if description["kind"] == "union" else ct.Structure
     fields: list[Any] = []
     anonymous = []
-    for number, (member, kind) in enumerate(members):
+    for number, (member, kind) in enumerate(built):
         called = member["name"] or f"_anonymous_{number}"
         if not member["name"] and issubclass(kind, (ct.Structure, ct.Union)):
             anonymous.append(called)
@@ -96,8 +120,36 @@ def _aggregate(description: Description) -> Any:
     if made is not None and ct.sizeof(made) == description["size"]:
         places = [_bits_from_start(getattr(made, field[0])) for field in fields]
         if places == [(member["offset"], member["bits"]) for member in description["members"]]:
-            return made
-    return _placed(name, base, description, fields)
+            return _told(made, fields, anonymous)
+    return _told(_placed(name, base, description, fields), fields, anonymous)
+
+
+def _told(made: Any, fields: list[Any], anonymous: list[str]) -> Any:
+    """Give a class its members as C has them: its own (``_own_``), and with those of anonymous ones (``_parts_``)."""
+    made._own_, made._parts_ = [], []
+    for name, kind, *_ in fields:
+        if name in anonymous:
+            made._parts_ += kind._parts_
+            # ctypes lets no properties through.
+            for inner, _ in kind._parts_:
+                if not hasattr(made, inner):
+                    setattr(made, inner, _passed_on(name, inner))
+        elif not name.startswith("_anonymous_"):
+            made._parts_.append((name, kind))
+        made._own_.append((name, kind))
+    return made
+
+
+def _passed_on(outer: str, inner: str) -> property:
+    """Return a property that is a member's."""
+
+    def read(instance: Any) -> Any:
+        return getattr(getattr(instance, outer), inner)
+
+    def write(instance: Any, value: Any) -> None:
+        setattr(getattr(instance, outer), inner, value)
+
+    return property(read, write)
 
 
 def _bits_from_start(field: Any) -> tuple[int, int]:
@@ -114,7 +166,7 @@ def _placed(name: str, base: Any, description: Description, fields: list[Any]) -
     end = 0
     for member, field in zip(description["members"], fields, strict=True):
         if member["bits"]:
-            bit_fields[field[0]] = _bit_property(member["offset"], member["bits"], signed=member["type"].get("signed"))
+            bit_fields[field[0]] = _bit_property(member["offset"], member["bits"], member["type"])
             continue
         start = member["offset"] // 8
         if base is ct.Structure and start > end:
@@ -129,8 +181,9 @@ def _placed(name: str, base: Any, description: Description, fields: list[Any]) -
     return type(name, (base,), {"_pack_": 1, "_anonymous_": anonymous, "_fields_": placed, **bit_fields})
 
 
-def _bit_property(offset: int, width: int, *, signed: bool) -> property:
+def _bit_property(offset: int, width: int, description: Description) -> property:
     """Return a property that reads and writes bits of the object's own bytes."""
+    signed, is_bool = description.get("signed"), description.get("bool")
     first, last = offset // 8, (offset + width + 7) // 8
     shift, mask = offset % 8, (1 << width) - 1
 
@@ -139,10 +192,13 @@ def _bit_property(offset: int, width: int, *, signed: bool) -> property:
 
     def read(instance: Any) -> int:
         value = int.from_bytes(bytes(view(instance)), "little") >> shift & mask
+        if is_bool:
+            return bool(value)
         return value - (1 << width) if signed and value >> (width - 1) else value
 
     def write(instance: Any, value: int) -> None:
         taken = view(instance)
+        value = bool(value) if is_bool else value
         rest = int.from_bytes(bytes(taken), "little") & ~(mask << shift)
         taken[:] = (rest | (value & mask) << shift).to_bytes(last - first, "little")
 
@@ -179,12 +235,116 @@ def to_bytes(kind: Any, value: Any, size: int) -> bytes:
 
 
 def make(kind: Any, value: Any) -> Any:
-    """Return `value` as an instance of `kind`."""
+    """Return `value` as an instance of `kind`.
+
+    Structs are made from tuples of all members in C's order, those of anonymous structs and unions in their place, or
+    in a tuple of their own; unions from their first members, which must agree.
+
+    Raises
+    ------
+    TypeError, ValueError, OverflowError
+        If it is not of this type, has another number of members, or does not fit.
+    """
     if isinstance(value, kind):
         return value
     if isinstance(value, ct._SimpleCData):  # noqa: SLF001  # another number type: its value counts
         value = value.value
-    return kind(*value) if isinstance(value, (tuple, list)) else kind(value)
+    if is_number(kind):
+        return _made_number(kind, value)
+    if isinstance(value, (bytes, bytearray, ct.Structure, ct.Union, ct.Array)):
+        size = ct.sizeof(kind)
+        is_text = issubclass(kind, ct.Array) and kind._type_ is ct.c_char
+        data = bytes(value).ljust(size if is_text else 0, b"\0")
+        if len(data) != size:
+            message = f"{kind.__name__} has {size} bytes, got {len(data)} from {value!r}"
+            raise ValueError(message)
+        return kind.from_buffer_copy(data)
+    if isinstance(value, int) and hasattr(kind, "_wide_"):
+        return kind(value)
+    return _filled(kind, value if isinstance(value, (tuple, list)) else (value,))
+
+
+def _made_number(kind: Any, value: Any) -> Any:
+    try:
+        made = kind(value)
+    except TypeError as error:
+        message = f"expected a {kind.__name__}, got {value!r}"
+        raise TypeError(message) from error
+    bits = 8 * ct.sizeof(kind)
+    # ctypes cuts off what does not fit. Of either sign, as C takes it.
+    if type(made.value) is int and not -(1 << bits - 1) <= value < 1 << bits:
+        message = f"{kind.__name__} has {bits} bits: {value} does not fit"
+        raise OverflowError(message)
+    return made
+
+
+def _filled(kind: Any, items: Any) -> Any:
+    """Return an instance of a struct, union or array with these members."""
+    if issubclass(kind, ct.Array):
+        if len(items) != kind._length_:
+            message = f"{kind.__name__} has {kind._length_} elements, got {len(items)}: {items!r}"
+            raise ValueError(message)
+        made = [make(kind._type_, item) for item in items]
+        return kind(*([item.value for item in made] if is_number(kind._type_) else made))
+    failed: Exception | None = None
+    for way in (members(kind), own(kind)):
+        if (1 if issubclass(kind, ct.Union) else len(way)) <= len(items) <= len(way):
+            try:
+                return _agreed(kind, way, items)
+            except (TypeError, ValueError) as error:
+                failed = failed or error
+    names = ", ".join(name for name, _ in members(kind))
+    message = f"{kind.__name__} has {len(members(kind))} members ({names}), got {len(items)}: {items!r}"
+    raise failed or ValueError(message)
+
+
+def _agreed(kind: Any, way: list[Any], items: Any) -> Any:
+    """Return a struct or union with these members, if it then has them all: those of a union share their bytes."""
+    instance = kind()
+    values = []
+    for (name, part, *_), item in zip(way, items, strict=False):  # of a union, the first ones
+        value = item
+        if type(item) is not int or not is_number(part):
+            made = make(part, item)
+            value = made.value if is_number(part) or isinstance(getattr(kind, name), property) else made
+        _put(instance, name, value)
+        # What reads as it was written is right, and seldom anything else comes.
+        if type(value) is int and getattr(instance, name) != value:
+            value = make(part, value).value
+            if getattr(instance, name) != value:
+                raise _does_not_fit(kind, name, value)
+        values.append((name, value))
+    if issubclass(kind, ct.Union) or getattr(kind, "_anonymous_", None):
+        before = bytes(instance)
+        for name, value in values:
+            _put(instance, name, value)
+            if bytes(instance) != before:
+                message = f"{name} of {kind.__name__} shares bytes with a member of another value: {items!r}"
+                raise ValueError(message)
+    return instance
+
+
+def _does_not_fit(kind: Any, name: str, value: Any) -> OverflowError:
+    return OverflowError(f"{name} of {kind.__name__} is a bit field: {value} does not fit")
+
+
+def _put(instance: Any, name: str, value: Any) -> None:
+    """Set a member of a struct or union."""
+    if isinstance(value, ct.Array) and value._type_ is ct.c_char:
+        # ctypes would stop at the first NUL.
+        ct.memmove(ct.addressof(instance) + getattr(type(instance), name).offset, value, ct.sizeof(value))
+    else:
+        setattr(instance, name, value)
+
+
+def members(kind: Any) -> list[tuple[str, Any]]:
+    """Return names and types of a struct's members in C's order, those of anonymous ones in their place."""
+    return getattr(kind, "_parts_", None) or [field[:2] for field in kind._fields_]
+
+
+def own(kind: Any) -> list[tuple[str, Any]]:
+    """Return names and types of a struct's own members, anonymous ones among them."""
+    return getattr(kind, "_own_", None) or [field[:2] for field in kind._fields_]
 
 
 def is_number(kind: Any) -> bool:
@@ -233,8 +393,8 @@ def _words(kind: Any, value: Any) -> Iterator[str]:
         yield "]"
     else:
         yield "{"
-        for field in kind._fields_:
-            yield from _words(field[1], getattr(value, field[0]))
+        for name, part in own(kind):
+            yield from _words(part, getattr(value, name))
         yield "}"
 
 
@@ -271,6 +431,9 @@ def from_words(kind: Any, written: str) -> Any:
         value = _parsed(kind, tokens, next(tokens))
     except StopIteration:
         value = None
+    except (TypeError, OverflowError) as error:
+        message = f"read {written!r} as {kind.__name__}: {error}"
+        raise ValueError(message) from error
     if value is None or next(tokens, None) is not None:
         message = f"read {written!r} as {kind.__name__}: too {'short' if value is None else 'long'}"
         raise ValueError(message)
@@ -292,9 +455,12 @@ def _parsed(kind: Any, tokens: Iterator[str], token: str) -> Any:
         _expect(next(tokens), "]")
         return value
     _expect(token, "{")
-    for field in kind._fields_:
-        item = _parsed(field[1], tokens, next(tokens))
-        setattr(value, field[0], item.value if is_number(field[1]) or hasattr(item, "raw") else item)
+    for name, part in own(kind):
+        item = _parsed(part, tokens, next(tokens))
+        plain = item.value if is_number(part) else item
+        _put(value, name, plain)
+        if is_number(part) and getattr(value, name) != plain:
+            raise _does_not_fit(kind, name, plain)
     _expect(next(tokens), "}")
     return value
 
@@ -309,7 +475,7 @@ def _number_of(kind: Any, token: str) -> Any:
     except ValueError:
         message = f"expected a number where {token} stands"
         raise ValueError(message) from None
-    return kind(bytes([number & 0xFF])) if kind is ct.c_char else kind(number)
+    return kind(bytes([number & 0xFF])) if kind is ct.c_char else make(kind, number)
 
 
 def _put_text(value: Any, token: str) -> None:

@@ -123,6 +123,96 @@ def test_a_value_of_another_size_is_refused() -> None:
         ctypes_types.to_bytes(pair, b"123", 8)
 
 
+FLAGS = struct("flags", 8, member("a", 0, U32, 3), member("b", 3 / 8, S32, 29), member("c", 4, U32))
+EITHER = struct("", 4, member("v4", 0, U32), member("raw", 0, array(U8, 4)), kind="union")
+ADDRESS = struct("address", 12, member("pid", 0, U32), member("", 4, EITHER), member("port", 8, U16))
+# ctypes would place `b` elsewhere.
+BITS = struct("", 8, member("a", 0, U8, 4), member("b", 0.5, U64, 36))
+INSIDE = struct("inside", 24, member("x", 0, U32), member("", 8, BITS), member("ok", 16, BOOL, 1))
+
+
+@pytest.mark.parametrize(
+    ("description", "value", "data"),
+    [
+        (ADDRESS, (1, 5, (5, 0, 0, 0), 3), b"\1\0\0\0\5\0\0\0\3\0\0\0"),
+        (ADDRESS, (1, (5,), 3), b"\1\0\0\0\5\0\0\0\3\0\0\0"),
+        (ADDRESS, [1, (5, b"\5\0\0\0"), 3], b"\1\0\0\0\5\0\0\0\3\0\0\0"),
+        (FLAGS, (5, -2, 7), (5 | (2**29 - 2) << 3 | 7 << 32).to_bytes(8, "little")),
+        (INSIDE, (9, 15, 2**36 - 1, True), b"\t" + bytes(7) + b"\xff" * 5 + bytes(3) + b"\1" + bytes(7)),
+        (INSIDE, (9, (15, 2**36 - 1), 1), b"\t" + bytes(7) + b"\xff" * 5 + bytes(3) + b"\1" + bytes(7)),
+        (U128, 2**127 + 1, b"\1" + bytes(14) + b"\x80"),
+        (U128, (1, 2**63), b"\1" + bytes(14) + b"\x80"),
+        (struct("wide", 32, member("a", 0, U8), member("b", 16, U128)), (1, -1), b"\1" + bytes(15) + b"\xff" * 16),
+        (struct("text", 4, member("s", 0, array(CHAR, 4))), (b"a\0b",), b"a\0b\0"),
+        (struct("one", 4, member("x", 0, U32)), 7, b"\7\0\0\0"),
+        (struct("outer", 8, member("in", 0, FLAGS)), (build(FLAGS)(5, 0, 1),), b"\5\0\0\0\1\0\0\0"),
+    ],
+)
+def test_structs_are_made_from_all_their_members(description: dict[str, Any], value: object, data: bytes) -> None:
+    assert ctypes_types.to_bytes(build(description), value, len(data)) == data
+
+
+def test_bit_fields_of_anonymous_structs_are_the_structs_own() -> None:
+    value = build(INSIDE)()
+    value.b = 3
+    value.ok = 2
+    assert (value.a, value.b, value.ok, bytes(value)[8:17]) == (0, 3, True, b"\x30" + bytes(7) + b"\1")
+
+
+@pytest.mark.parametrize(
+    ("description", "value", "error", "message"),
+    [
+        (FLAGS, [], ValueError, r"flags has 3 members \(a, b, c\), got 0: \[\]"),
+        (FLAGS, (1, 2), ValueError, "got 2"),
+        (FLAGS, 1, ValueError, "got 1"),
+        (FLAGS, ("x", 1, 1), TypeError, "expected a c_uint, got 'x'"),
+        (FLAGS, (8, 1, 1), OverflowError, "a of flags is a bit field: 8 does not fit"),
+        (INSIDE, (1, 16, 1, 1), OverflowError, "a of inside is a bit field: 16 does not fit"),
+        (ADDRESS, (1, 5, (6, 0, 0, 0), 3), ValueError, "v4 of address shares bytes with a member of another value"),
+        (array(U32, 3), (1, 2), ValueError, "has 3 elements, got 2"),
+        (array(U32, 3), 1, ValueError, "has 3 elements, got 1"),
+        (array(CHAR, 4), "abc", ValueError, "has 4 elements, got 1"),
+        (
+            struct("text", 4, member("s", 0, array(CHAR, 4))),
+            (b"abcde",),
+            ValueError,
+            "has 4 bytes, got 5 from b'abcde'",
+        ),
+        (U32, 2**32, OverflowError, "c_uint has 32 bits: 4294967296 does not fit"),
+        (S64, -(2**63) - 1, OverflowError, "has 64 bits"),
+        (U32, [], TypeError, "expected a c_uint, got"),
+        (U128, 2**128, OverflowError, "unsigned __int128 has 128 bits"),
+        (U128, -(2**127) - 1, OverflowError, "unsigned __int128 has 128 bits"),
+        (U128, "x", ValueError, "unsigned __int128 has 2 elements"),
+    ],
+)
+def test_what_is_no_such_value_is_refused_by_name(
+    description: dict[str, Any], value: object, error: type[Exception], message: str
+) -> None:
+    kind = build(description)
+    with pytest.raises(error, match=message):
+        ctypes_types.to_bytes(kind, value, ct.sizeof(kind))
+
+
+@pytest.mark.parametrize(
+    ("description", "text"),
+    [
+        (U32, "'a'"),
+        (U32, "0x100000000"),
+        (FLAGS, "{ 8 1 1 }"),
+        (FLAGS, "{ { 1 2 } 1 1 }"),
+        (struct("pair", 8, member("a", 0, U32), member("b", 4, U32)), "{ { 1 2 } [ 1 2 3 ] 5 1 }"),
+        (struct("two", 8, member("n", 0, array(U32, 2))), "{ 1 }"),
+        (struct("text", 4, member("s", 0, array(CHAR, 4))), "{ 1 }"),
+        (array(CHAR, 4), "b'abcde'"),
+        (U128, "'a'"),
+    ],
+)
+def test_text_of_another_type_is_a_value_error(description: dict[str, Any], text: str) -> None:
+    with pytest.raises(ValueError, match=r"\w"):
+        ctypes_types.from_words(build(description), text)
+
+
 def test_instances_of_numbers_have_a_value() -> None:
     assert [item.value for item in ctypes_types.instances(ct.c_uint32, b"\1\0\0\0\2\0\0\0")] == [1, 2]
 

@@ -163,7 +163,6 @@ def test_an_array_is_a_histogram_of_its_indices(capsys: pytest.CaptureFixture[st
 
 
 PAIR = struct("pair", 8, member("a", 0, U32), member("b", 4, U32))
-U128 = {"kind": "int", "name": "u128", "size": 16, "signed": False, "char": False, "bool": False}
 METHODS = ("print_log2_hist", "print_linear_hist", "print_json_hist")
 
 
@@ -197,8 +196,6 @@ def test_leaves_of_every_cpu_are_summed(map_type: int, capsys: pytest.CaptureFix
     [
         ({"leaf": PAIR}, 1, (1, 2), "counts are numbers, not pair"),
         ({"leaf": PAIR, "map_type": 5}, 1, [(1, 2)] * 4, "counts are numbers, not pair_Array_4"),
-        ({"leaf": U128}, 1, (1, 2), "counts are numbers, not c_ulong_Array_2"),
-        ({"key": U128}, (1, 2), 1, "slots are numbers, not c_ulong_Array_2"),
         ({"key": struct("one", 4, member("slot", 0, U32))}, (1,), 1, "one has no bucket and slot"),
         ({"key": struct("split", 12, member("pair", 0, PAIR), member("slot", 8, U32))}, ((1, 2), 3), 1,
          "pair is no bucket, as it has no hash: give a bucket_fn"),

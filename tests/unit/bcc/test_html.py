@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 from rtrace._rtrace import ObjectSpec, compile_c
 from rtrace.bcc.bpf_html import bpf_html
 from rtrace.bcc.tables.make import make
-from tests.unit.bcc.descriptions import CHAR, S32, U32, U64, array, member, struct
+from tests.unit.bcc.descriptions import CHAR, S32, U8, U16, U32, U64, U128, array, member, struct
 from tests.unit.bcc.fake_map import FakeMap, owner
 
 if TYPE_CHECKING:
@@ -64,6 +64,16 @@ def test_structs_have_a_column_for_each_member_and_texts_are_escaped() -> None:
     leaf = struct("leaf", 16, member("calls", 0, U64), member("bytes", 8, U64))
     html = table({(b"<i>\n", 7): (2, 8192)}, key, leaf, key=20, value=16)._repr_html_()
     assert shown(html).endswith("|comm|pid|calls|bytes|&lt;i&gt;\\n|7|2|8192")
+
+
+def test_members_that_ctypes_hides_have_columns() -> None:
+    either = struct("", 4, member("v4", 0, U32), member("port", 0, U16), kind="union")
+    key = struct("key", 16, member("low", 0, U8, 4), member("far", 0.5, U64, 36), member("", 8, either))
+    shown = table({(1, 2**35, 0x10002, 2): 3}, key, U128, key=16, value=16)._repr_html_()
+    for text in ("low", "far", "v4", "port", str(2**35), str(0x10002)):
+        assert f">{text}<" in shown
+    assert "__pad" not in shown
+    assert "_anonymous" not in shown
 
 
 def test_a_per_cpu_table_shows_the_sum_as_well() -> None:

@@ -15,7 +15,7 @@ from rtrace.bcc.tables.hash import HashTable
 from rtrace.bcc.tables.make import CLASSES, make
 from rtrace.bcc.tables.stack import BUILD_ID_FLAG, StackTrace
 from rtrace.errors import MapError, MapKeyError, NotSupportedError
-from tests.unit.bcc.descriptions import BOOL, CHAR, S32, U8, U16, U32, U64, array, member, struct
+from tests.unit.bcc.descriptions import BOOL, CHAR, S32, U8, U16, U32, U64, U128, array, member, struct
 from tests.unit.bcc.fake_map import FakeMap, owner
 
 WIDE: Any = type("wide", (ct.Structure,), {"_fields_": [("words", ct.c_uint32 * 3)]})
@@ -56,6 +56,31 @@ def test_a_key_that_is_not_there_is_a_key_error(counts: HashTable) -> None:
     assert str(caught.value) == "look up in map `fake`: no key 0x9"
     with pytest.raises(MapKeyError, match="no key 9"):
         del counts[9]
+
+
+def test_what_is_no_key_says_what_the_key_is() -> None:
+    types = {"key": PAIR, "value": U64, "event": None}
+    pairs: Any = make(owner(), cast("Any", FakeMap(key=8)), types)
+    refused: list[Any] = [[], (), (1, 2, 3), "x"]
+    for key in refused:
+        with pytest.raises(ValueError, match=r"pair has 2 members \(a, b\), got"):
+            pairs[key]
+        with pytest.raises(ValueError, match="pair has 2 members"):
+            del pairs[key]
+    with pytest.raises(MapKeyError, match=r"no key \[1, 2\]"):
+        pairs[[1, 2]]
+    with pytest.raises(TypeError, match="expected a c_uint, got None"):
+        table()[None]
+
+
+def test_a_value_of_128_bits_is_every_cpus() -> None:
+    wide = table(leaf=U128, map_type=5, value=16)
+    wide.total_cpu = 2
+    wide._leaf_size = 32
+    wide._map._entry_bytes = 32
+    for one in (2**64, ctypes_types.build(U128)(2**64)):
+        wide[1] = one
+        assert wide._map.lookup_bytes(b"\1\0\0\0") == (2**64).to_bytes(16, "little") * 2
 
 
 def test_entries_may_go_while_one_walks(counts: HashTable) -> None:
@@ -127,7 +152,7 @@ def test_batches_of_a_table_with_a_leaf_for_each_cpu() -> None:
 
 def test_struct_keys_come_as_structs_and_tuples() -> None:
     fake = FakeMap(key=8)
-    pairs = make(owner(), cast("Any", fake), {"key": PAIR, "value": U64, "event": None})
+    pairs: Any = make(owner(), cast("Any", fake), {"key": PAIR, "value": U64, "event": None})
     assert isinstance(pairs, HashTable)
     pairs[1, 2] = 5
     assert pairs[pairs.Key(1, 2)].value == 5

@@ -73,7 +73,8 @@ class TableBase(Owned, HistogramTable, MutableMapping):  # type: ignore[type-arg
         return self.Leaf.from_buffer_copy(data)
 
     def _no_such_key(self, key: Any) -> MapKeyError:
-        shown = repr(key) if isinstance(key, (int, bytes, tuple, list, str)) else " ".join(ctypes_types.words(key))
+        is_ctypes = isinstance(key, (ct.Structure, ct.Union, ct.Array, ct._SimpleCData))  # noqa: SLF001
+        shown = " ".join(ctypes_types.words(key)) if is_ctypes else repr(key)
         name = self._map.name
         return MapKeyError(f"look up in map `{name}`: no key {shown}", map=name)
 
@@ -228,13 +229,20 @@ class TableBase(Owned, HistogramTable, MutableMapping):  # type: ignore[type-arg
     def to_numpy(self) -> tuple[NDArray[Any], NDArray[Any]]:
         """Return the keys and the leaves of one snapshot as two numpy arrays, row by row.
 
-        Keys have shape ``(n,)``, leaves ``(n,)`` or, of a per-CPU table, ``(n, cpus)``; dtypes follow the C types.
-        Both own their memory.
+        Keys have shape ``(n,)``, leaves ``(n,)`` or, of a per-CPU table, ``(n, cpus)``; arrays have their own
+        dimensions behind these. Both own their memory. Dtypes follow the C types, see
+        :attr:`rtrace._rtrace.Map.key_dtype`: members of anonymous structs and unions are at their own offsets, and a
+        bit field is a column of its own.
         """
         return self._map.snapshot()
 
     def to_dict(self) -> dict[Any, Any]:
-        """Return one snapshot as a dict of Python's own values; structs are tuples."""
+        """Return one snapshot as a dict of Python's own values.
+
+        Structs and unions are tuples of all members in C's order, those of anonymous ones in their place; arrays are
+        tuples in keys and lists in leaves, ``char`` arrays bytes. A key of the dict finds its leaf in the table, too.
+        See :meth:`rtrace._rtrace.Map.to_dict`.
+        """
         return self._map.to_dict()
 
     # Text, as bcc prints it.
@@ -301,4 +309,4 @@ class TableBase(Owned, HistogramTable, MutableMapping):  # type: ignore[type-arg
 
 
 def _members(kind: Any) -> list[str]:
-    return [field[0] for field in kind._fields_] if issubclass(kind, (ct.Structure, ct.Union)) else []
+    return [name for name, _ in ctypes_types.members(kind)] if issubclass(kind, (ct.Structure, ct.Union)) else []

@@ -76,8 +76,8 @@ class EventTable(_rtrace.EventMaker, TableBase):
         Returns
         -------
         numpy.ndarray, shape (n,)
-            One row per event, in the order of their buffers; n may be 0. Owns its memory. The dtype is the C type
-            that programs submit.
+            One row per event, in the order of their buffers; n may be 0. Owns its memory. The dtype follows the C type
+            that programs submit, as those of :meth:`TableBase.to_numpy` do.
         """
         if self._reader is None:
             self._open(None)

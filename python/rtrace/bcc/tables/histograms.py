@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes as ct
 
-from rtrace.bcc import hist
+from rtrace.bcc import ctypes_types, hist
 from rtrace.bcc.names import text
 
 TYPE_CHECKING = False  # saves the import of typing
@@ -154,7 +154,7 @@ class HistogramTable:
             for key, leaf in self.items():
                 yield _WHOLE, getattr(key, "value", key), self._count_of(leaf)
             return
-        members = [field[0] for field in self.Key._fields_]
+        members = [name for name, _ in ctypes_types.own(self.Key)]
         if len(members) < 2:  # noqa: PLR2004  # a bucket and a slot
             message = f"print `{self.name}` as a histogram: {self.Key.__name__} has no bucket and slot"
             raise TypeError(message)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes as ct
 from typing import TYPE_CHECKING, Any
 
+from rtrace.bcc.ctypes_types import members
 from rtrace.bcc.tables.per_cpu import PerCpuTable
 from rtrace.display import html_page
 from rtrace.display.buckets import SlotCounts
@@ -98,18 +99,18 @@ def _rows(table: TableBase) -> list[str]:
 def _members(value: Any) -> list[Any]:
     """Return the parts of a key or leaf as Python's own values."""
     if isinstance(value, ct.Structure | ct.Union):
-        return [_plain(getattr(value, field[0])) for field in value._fields_]
-    if isinstance(value, ct.Array | list):
+        return [_plain(getattr(value, name)) for name, _ in members(type(value))]
+    if isinstance(value, ct.Array | list) and not hasattr(value, "value"):
         return [_plain(value)]
     return [getattr(value, "value", value)]
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, ct.Array | list):
-        return [_plain(getattr(one, "value", one)) for one in value]
+    if isinstance(value, ct.Array | list) and not hasattr(value, "value"):
+        return [_plain(one) for one in value]
     if isinstance(value, ct.Structure | ct.Union):
         return tuple(_members(value))
-    return value
+    return getattr(value, "value", value)
 
 
 def _counts(value: Any) -> bool:

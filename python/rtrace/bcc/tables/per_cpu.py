@@ -51,7 +51,11 @@ class PerCpuTable(TableBase):
     def _leaf_bytes(self, leaf: Any) -> bytes:
         """Take an array of as many values as CPUs, or one value for all of them."""
         size = ct.sizeof(self.sLeaf)
-        many = isinstance(leaf, (list, tuple)) or (isinstance(leaf, ct.Array) and not isinstance(leaf, self.sLeaf))
+        # One value may be an array, or a number of 128 bits, which is one of two.
+        are_numbers = ctypes_types.is_number(self.sLeaf)
+        many = isinstance(leaf, (list, tuple)) or (
+            isinstance(leaf, ct.Array) and not isinstance(leaf, self.sLeaf) and (are_numbers or ct.sizeof(leaf) != size)
+        )
         values = list(leaf) if many else [leaf] * self.total_cpu
         if len(values) != self.total_cpu:
             message = f"`{self._map.name}` has {self.total_cpu} CPUs, got {len(values)} values"
