@@ -1,4 +1,11 @@
 //! From a BTF type to the numpy dtype of its bytes.
+//!
+//! Members of anonymous structs and unions are members of what they stand in, so that fields may overlap.
+
+mod bit_fields;
+mod reader;
+#[cfg(test)]
+mod tests;
 
 use pyo3::{
     IntoPyObjectExt,
@@ -6,13 +13,17 @@ use pyo3::{
     types::{PyDict, PyList},
 };
 
-use crate::kernel::btf::{Btf, BtfError, Type, kind};
+use crate::kernel::btf::{Btf, BtfError};
 
 /// How bytes are to be read.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Layout {
-    /// A number: numpy's letter for it (`u`, `i`, `f`) and its size in bytes.
+    /// A number: numpy's letter for it (`u`, `i`, `f`, `b` for a truth value) and its size in bytes.
     Number(char, usize),
+    /// A number of 128 bits, and whether it is signed. numpy has none: it reads two of 64, the low half first.
+    Wide(bool),
+    /// Bits of a struct: how many to skip in the first byte, how many they are, and the number that they are read as.
+    Bits { skip: usize, width: usize, number: Box<Layout> },
     /// Text of at most so many bytes, ended by a NUL.
     Text(usize),
     /// Bytes without a known meaning.
@@ -22,6 +33,9 @@ pub(crate) enum Layout {
     /// Fields at offsets, and the size of the whole.
     Record(Vec<Field>, usize),
 }
+
+/// What numpy reads half of a number of 128 bits as.
+const HALF: Layout = Layout::Number('u', 8);
 
 /// A named part of a record.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,49 +49,7 @@ impl Layout {
     /// Return the layout of a BTF type.
     pub(crate) fn of_type(btf: &Btf, id: u32) -> Result<Self, BtfError> {
         btf.check_size(id)?;
-        Self::resolve(btf, id, 0)
-    }
-
-    fn resolve(btf: &Btf, id: u32, depth: usize) -> Result<Self, BtfError> {
-        let (id, found) = btf.resolve(id)?;
-        // Structs in corrupt BTF may contain themselves.
-        if depth > 16 {
-            return Err(BtfError::NoType(id));
-        }
-        let size = found.size_or_type as usize;
-        Ok(match found.kind() {
-            kind::INT if matches!(size, 1 | 2 | 4 | 8) => Self::Number(if found.is_signed() { 'i' } else { 'u' }, size),
-            kind::FLOAT if matches!(size, 4 | 8) => Self::Number('f', size),
-            kind::ENUM if matches!(size, 1 | 2 | 4 | 8) => Self::Number('i', size),
-            kind::ENUM64 if size == 8 => Self::Number('u', size),
-            kind::PTR => Self::Number('u', 8),
-            kind::ARRAY => {
-                let (element, count) = found.array();
-                let count = count as usize;
-                if is_char(btf, element)? {
-                    Self::Text(count)
-                } else {
-                    Self::Array(Box::new(Self::resolve(btf, element, depth + 1)?), count)
-                }
-            }
-            kind::STRUCT => Self::of_struct(btf, &found, depth)?,
-            _ => Self::Opaque(size),
-        })
-    }
-
-    fn of_struct(btf: &Btf, found: &Type<'_>, depth: usize) -> Result<Self, BtfError> {
-        let mut fields = Vec::with_capacity(found.len());
-        for member in found.members() {
-            let name = String::from_utf8_lossy(btf.string(member.name_offset)).into_owned();
-            // numpy has no fields below a byte; what has no name has no meaning to a reader.
-            if member.bits != 0 || member.bit_offset % 8 != 0 || name.is_empty() {
-                continue;
-            }
-            btf.check_member(found, &member)?;
-            let layout = Self::resolve(btf, member.type_id, depth + 1)?;
-            fields.push(Field { name, offset: member.bit_offset as usize / 8, layout });
-        }
-        Ok(Self::Record(fields, found.size_or_type as usize))
+        reader::Reader::new(btf).read(id)
     }
 
     /// Return the layout of `size` bytes about which nothing else is known.
@@ -88,7 +60,9 @@ impl Layout {
     pub(crate) fn size(&self) -> usize {
         match self {
             Self::Number(_, size) | Self::Text(size) | Self::Opaque(size) | Self::Record(_, size) => *size,
-            Self::Array(element, count) => element.size() * count,
+            Self::Wide(_) => 16,
+            Self::Bits { skip, width, .. } => (skip + width).div_ceil(8),
+            Self::Array(element, count) => element.size().saturating_mul(*count),
         }
     }
 
@@ -99,15 +73,21 @@ impl Layout {
             dimensions.push(*count);
             element = inner;
         }
+        if let Self::Wide(_) = element {
+            dimensions.push(2);
+            element = &HALF;
+        }
         (element, dimensions)
     }
 
-    /// Return what `numpy.dtype` takes for it.
+    /// Return what `numpy.dtype` takes for it; bit fields are columns of their own, as [`Layout::unpacked`] places them.
     fn specification<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         match self {
             Self::Number(letter, size) => format!("={letter}{size}").into_bound_py_any(py),
             Self::Text(size) => format!("S{size}").into_bound_py_any(py),
             Self::Opaque(size) => format!("V{size}").into_bound_py_any(py),
+            Self::Wide(_) => (HALF.specification(py)?, (2,)).into_bound_py_any(py),
+            Self::Bits { number, .. } => number.specification(py),
             Self::Array(element, count) => (element.specification(py)?, (count,)).into_bound_py_any(py),
             Self::Record(fields, size) => {
                 let record = PyDict::new(py);
@@ -121,14 +101,8 @@ impl Layout {
         }
     }
 
-    /// Return the numpy dtype; imports numpy.
+    /// Return the numpy dtype of its arrays; imports numpy.
     pub(crate) fn dtype<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        py.import("numpy")?.getattr("dtype")?.call1((self.specification(py)?,))
+        py.import("numpy")?.getattr("dtype")?.call1((self.unpacked().specification(py)?,))
     }
-}
-
-/// Whether a type is C's `char` or Rust's `u8`: arrays of those are text in everything rtrace reads.
-fn is_char(btf: &Btf, id: u32) -> Result<bool, BtfError> {
-    let (_, found) = btf.resolve(id)?;
-    Ok(found.kind() == kind::INT && matches!(btf.string(found.name_offset), b"char" | b"u8"))
 }

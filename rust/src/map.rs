@@ -1,5 +1,6 @@
 //! Maps: memory shared with programs, read as whole snapshots.
 
+mod dict;
 mod facts;
 mod shape;
 mod sums;
@@ -27,7 +28,7 @@ use self::{
     value::bytes_in,
     walk::Entries,
 };
-use crate::{array, error::Error, sys::bpf};
+use crate::{array, error::Error, layout::Layout, sys::bpf};
 
 /// A map in the kernel.
 ///
@@ -157,13 +158,17 @@ impl Map {
         self.facts.max_entries
     }
 
-    /// numpy dtype of a key.
+    /// numpy dtype of a key: that of its rows in :meth:`snapshot`.
+    ///
+    /// Members are at C's offsets under their names, those of anonymous structs and unions too, so that they may
+    /// overlap. A number of 128 bits is two of 64, the low half first. A bit field is a column of its own, as numpy has
+    /// none, behind the bytes of C: the dtype is then longer than :attr:`key_bytes`, and arrays are copies.
     #[getter]
     fn key_dtype<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         self.facts.key.dtype(py)
     }
 
-    /// numpy dtype of a value (of one CPU's, in a per-CPU map).
+    /// numpy dtype of a value (of one CPU's, in a per-CPU map), as :attr:`key_dtype` is of a key.
     #[getter]
     fn value_dtype<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         self.facts.value.dtype(py)
@@ -196,9 +201,9 @@ impl Map {
     /// Read all entries as two numpy arrays, keys and values, row by row.
     ///
     /// Keys have shape ``(n,)``, values ``(n,)`` or, of a per-CPU map, ``(n, cpus)``; arrays have their own dimensions
-    /// behind these. Dtypes are :attr:`key_dtype` and :attr:`value_dtype`, or that of an array's numbers. Both own their memory. Entries that programs change during the
-    /// walk may or may not show the change; an entry that is there all the time appears exactly once on hash maps
-    /// read in batches (Linux 5.6 and newer).
+    /// behind these. Dtypes are :attr:`key_dtype` and :attr:`value_dtype`, or that of an array's numbers. Both own
+    /// their memory. Entries that programs change during the walk may or may not show the change; an entry that is
+    /// there all the time appears exactly once on hash maps read in batches (Linux 5.6 and newer).
     fn snapshot<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
         let entries = self.collect(py, false)?;
         self.arrays(py, entries)
@@ -212,20 +217,19 @@ impl Map {
         self.arrays(py, entries)
     }
 
-    /// Return all entries as a dict; keys and values as ``numpy.ndarray.tolist`` gives them, keys that are arrays as
-    /// tuples of their numbers.
+    /// Return all entries as a dict of Python's own values; numpy is not needed.
+    ///
+    /// Numbers, those of 128 bits and bit fields too, are ints, floats or bools. ``char`` arrays are bytes without the
+    /// NULs at the end. Structs and unions are tuples of all members in C's order; those of anonymous ones stand in their
+    /// place. Other arrays are tuples in keys, and lists in values. Of a per-CPU map each value is a list over the CPUs.
+    ///
+    /// Keys of which all that is equal, so that only bytes between the members tell them apart, are tuples with all
+    /// bytes of the key for one more element.
     fn to_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let (keys, values) = self.snapshot(py)?;
-        let build = || -> PyResult<Bound<'py, PyDict>> {
-            let keys = array::keys(&keys, &self.facts.key)?;
-            // Those of several CPUs are lists in a list.
-            let values = if self.shape.per_cpu {
-                values.call_method0("tolist")?
-            } else {
-                array::elements(&values, &self.facts.value)?
-            };
-            Ok(py.get_type::<PyDict>().call1((array::zip(py, vec![keys, values])?,))?.cast_into()?)
-        };
+        let Entries { keys, values } = self.collect(py, false)?;
+        let (values, value) = (self.shape.dense(values), self.facts.value.clone());
+        let value = if self.shape.per_cpu { Layout::Array(Box::new(value), self.shape.cpus) } else { value };
+        let build = || dict::of(py, (&keys, &self.facts.key), (&values, &value));
         // Nothing here can be garbage, and looking for it among millions of tuples takes as long as making them.
         let collector = py.import("gc")?;
         if !collector.call_method0("isenabled")?.is_truthy()? {
@@ -340,12 +344,14 @@ impl Map {
     /// Set many entries; return how many.
     ///
     /// `keys` and `values` are bytes or have a buffer, such as numpy and ctypes arrays: keys one after the other,
-    /// values one after the other, of a per-CPU map :attr:`cpus` values for each key. One system call, where the
-    /// kernel has batches for this type of map (Linux 5.6 and newer for hash maps).
+    /// values one after the other, of a per-CPU map :attr:`cpus` values for each key. Arrays of :attr:`key_dtype` and
+    /// :attr:`value_dtype` may have columns for bit fields; raises :class:`ValueError` where one does not fit. One
+    /// system call, where the kernel has batches for this type of map (Linux 5.6 and newer for hash maps).
     fn update_many(&self, py: Python<'_>, keys: &Bound<'_, PyAny>, values: &Bound<'_, PyAny>) -> PyResult<usize> {
-        let (keys, values) = (bytes_in(keys)?, bytes_in(values)?);
-        let count = self.count_keys(&keys)?;
         let name = &self.facts.name;
+        let keys = bytes_in(keys, &self.facts.key, "key", name)?;
+        let values = bytes_in(values, &self.facts.value, "value", name)?;
+        let count = self.count_keys(&keys)?;
         check_length(values.len(), count * self.shape.dense_value(), "all values", name)?;
         let values = self.shape.spaced(values);
         self.with(py, "update", |fd| self.shape.update_many(fd, &keys, &values))?;
@@ -354,7 +360,7 @@ impl Map {
 
     /// Remove many entries; return how many were there. `keys` are as for :meth:`update_many`.
     fn delete_many(&self, py: Python<'_>, keys: &Bound<'_, PyAny>) -> PyResult<usize> {
-        let keys = bytes_in(keys)?;
+        let keys = bytes_in(keys, &self.facts.key, "key", &self.facts.name)?;
         self.count_keys(&keys)?;
         Ok(self.with(py, "delete from", |fd| self.shape.delete_many(fd, &keys))?)
     }

@@ -76,7 +76,7 @@ impl PolledBuffer {
         &self.name
     }
 
-    /// numpy dtype of a record, ``None`` if it is not known.
+    /// numpy dtype of a record, as :attr:`Map.key_dtype` is of a key; ``None`` if it is not known.
     #[getter]
     fn dtype<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         self.layout.as_ref().map(|layout| layout.dtype(py)).transpose()

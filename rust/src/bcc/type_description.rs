@@ -247,7 +247,7 @@ impl Reader<'_> {
             .map(|enumerator| (self.text(enumerator.name_offset), enumerator.value))
             .collect();
         self.parts += values.len();
-        let signed = found.kind_flag() || values.iter().any(|(_, value)| *value < 0);
+        let signed = self.btf.is_signed_enumeration(found);
         Description::Enum { name, size: found.size_or_type, signed, values }
     }
 

@@ -65,6 +65,8 @@ pub(crate) enum BtfError {
     Endless,
     #[error("corrupt: `{0}` is larger than it can be")]
     TooLarge(String),
+    #[error("corrupt: a member lies outside of its struct or type")]
+    Outside,
 }
 
 /// The bytes of a BTF blob and where each type starts in them.
@@ -356,6 +358,12 @@ impl Btf {
             || self.types().any(|(_, found)| {
                 matches!(found.kind(), kind::ENUM if found.kind_flag()) || found.kind() == kind::ENUM64
             })
+    }
+
+    /// Whether an enumeration has values below zero, or says that it could.
+    pub(crate) fn is_signed_enumeration(&self, found: &Type<'_>) -> bool {
+        let flag = found.kind_flag();
+        flag || found.enumerators(!self.tells_signs()).any(|enumerator| enumerator.value < 0)
     }
 
     /// Follow typedefs and qualifiers to the type that has a size.

@@ -2,7 +2,7 @@
 
 use pyo3::{
     prelude::*,
-    types::{PyBytes, PyMemoryView, PyTuple},
+    types::{PyBytes, PyInt, PyMemoryView, PyTuple},
 };
 
 use crate::{error::Error, layout::Layout};
@@ -29,10 +29,15 @@ pub(crate) fn bytes_of(value: &Bound<'_, PyAny>, layout: &Layout, what: &str, na
             .collect::<Result<Vec<_>, _>>()
             .map(|parts| parts.concat());
     }
-    let Ok(number) = value.extract::<i128>() else {
+    if !value.is_instance_of::<PyInt>() && value.extract::<i128>().is_err() {
         let kind = value.get_type();
         return Err(Error::Type(format!("{what} of `{name}` must be int or bytes, not {kind}")));
-    };
+    }
+    if matches!(layout, Layout::Wide(_)) {
+        let number = value.extract::<i128>().map(i128::cast_unsigned).or_else(|_| value.extract());
+        return number.map(|number| number.to_le_bytes().to_vec()).map_err(|_| too_wide());
+    }
+    let number = value.extract::<i128>().map_err(|_| too_wide())?;
     let bits = u32::try_from(size * 8).unwrap_or(u32::MAX);
     if size > 8 || number >= 1 << bits || number < -(1 << (bits - 1)) {
         return Err(too_wide());
@@ -41,9 +46,29 @@ pub(crate) fn bytes_of(value: &Bound<'_, PyAny>, layout: &Layout, what: &str, na
 }
 
 /// Copy what an object with a buffer holds: bytes, a numpy array, an array of ctypes.
-pub(crate) fn bytes_in(object: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
+///
+/// Of an array as a snapshot has them, with columns for bit fields, the bytes are made again.
+pub(crate) fn bytes_in(object: &Bound<'_, PyAny>, layout: &Layout, what: &str, name: &str) -> PyResult<Vec<u8>> {
     if let Ok(bytes) = object.cast::<PyBytes>() {
         return Ok(bytes.as_bytes().to_vec());
     }
-    PyMemoryView::from(object)?.call_method0("tobytes")?.extract()
+    let dtype = if layout.has_bits() { object.getattr_opt("dtype")? } else { None };
+    let is_own = |dtype: &Bound<'_, PyAny>| layout.split_array().0.dtype(object.py())?.eq(dtype);
+    let is_own = dtype.as_ref().map(is_own).transpose()?.unwrap_or(false);
+    // Arrays have no buffer where fields overlap.
+    let whole = if object.hasattr("tobytes")? { object.clone() } else { PyMemoryView::from(object)?.into_any() };
+    let rows: Vec<u8> = whole.call_method0("tobytes")?.extract()?;
+    if !is_own {
+        return Ok(rows);
+    }
+    let row = layout.unpacked();
+    let pack = |(index, bytes): (usize, &[u8])| {
+        let disagree = || {
+            format!(
+                "{what} {index} of `{name}` has a bit field that is too large, or that shares bytes with a member of another value"
+            )
+        };
+        layout.pack(&row, bytes).ok_or_else(|| Error::Value(disagree()))
+    };
+    Ok(rows.chunks_exact(row.size().max(1)).enumerate().map(pack).collect::<Result<Vec<_>, _>>()?.concat())
 }

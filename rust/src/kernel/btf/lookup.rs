@@ -15,7 +15,8 @@ pub(crate) fn member(name: &str, member: &str) -> Result<Option<(usize, usize)>,
     let Some((_, found)) = btf.find(kind::STRUCT, name) else { return Ok(None) };
     let matches = |candidate: &Member| btf.string(candidate.name_offset) == member.as_bytes() && candidate.bits == 0;
     let Some(found) = found.members().find(matches) else { return Ok(None) };
-    let size = Layout::of_type(&btf, found.type_id)?.size();
+    let (_, of) = btf.resolve(found.type_id)?;
+    let size = if of.is_record() { of.size_or_type as usize } else { Layout::of_type(&btf, found.type_id)?.size() };
     Ok(Some((found.bit_offset as usize / 8, size)))
 }
 
