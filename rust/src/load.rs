@@ -98,7 +98,8 @@ fn load_btf(name: &str, elf: &mut Elf) -> Option<OwnedFd> {
     let oldest = BtfFeatures::new(true, true, true, false, false, false, false, false);
     for features in [newest, oldest] {
         let mut attempt = elf.clone();
-        let sanitized = contain(|| attempt.fixup_and_sanitize_btf(&features).map(|btf| btf.map(|btf| btf.to_bytes())));
+        let sanitized =
+            contain(|| attempt.fixup_and_sanitize_btf(&features).map(|btf| btf.map(aya_obj::btf::Btf::to_bytes)));
         let bytes = match sanitized {
             Ok(Some(bytes)) => bytes,
             Ok(None) => return None,

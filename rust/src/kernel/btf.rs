@@ -276,7 +276,7 @@ impl Btf {
 
     /// Refuse a type that is larger than anything in memory, or than numpy knows.
     pub(crate) fn check_size(&self, id: u32) -> Result<(), BtfError> {
-        if self.size_of(id)? <= i32::MAX as u64 { Ok(()) } else { Err(self.too_large(self.get(id)?.name_offset)) }
+        if i32::try_from(self.size_of(id)?).is_ok() { Ok(()) } else { Err(self.too_large(self.get(id)?.name_offset)) }
     }
 
     fn too_large(&self, name: u32) -> BtfError {
