@@ -9,7 +9,10 @@ use pyo3::{
     types::{PyDict, PyTuple, PyType},
 };
 
-use crate::sys::python::{Copied, CopiedClass, OfAddress, add_method_of_address};
+use crate::{
+    error::Error,
+    sys::python::{Copied, CopiedClass, OfAddress, add_method_of_address},
+};
 
 /// Base of tables of events: its method ``event(address)`` makes objects of the ``ctypes`` class ``self.event_type``.
 ///
@@ -61,6 +64,11 @@ impl OfAddress for EventMaker {
             Some(class) => class,
             None => Self::learn(slf)?,
         };
+        if address == 0 {
+            return Err(
+                Error::Value("event() takes the address that a buffer's callback was given, not 0".into()).into()
+            );
+        }
         // Whoever comes while another thread is here, or out of the making of an object, gets one of its own.
         let Ok(mut last) = maker.last.try_lock() else { return Ok(class.copy(py, address)?.into_object(py)) };
         if let Some(copied) = last.as_ref()

@@ -186,6 +186,9 @@ def test_what_is_no_address_is_refused(event: Callable[[int], Any]) -> None:
     for wrong in (-1, 1 << 64):
         with pytest.raises(OverflowError):
             event(wrong)
+    for _ in range(2):
+        with pytest.raises(ValueError, match="the address that a buffer's callback was given, not 0"):
+            event(0)
     with pytest.raises(TypeError):
         _rtrace.EventMaker.event(Made, 0)
     with pytest.raises(AttributeError, match="event_type"):
