@@ -13,6 +13,7 @@ use pyo3::{
 use thiserror::Error;
 
 use crate::{
+    attach,
     bcc::{
         diagnostics::{Diagnostic, summary},
         kernel_reads::ReadsError,
@@ -27,6 +28,9 @@ use crate::{
 pub(crate) enum Error {
     #[error("{operation}: {source}")]
     Privilege { operation: String, source: io::Error },
+    /// Refused by a check for `CAP_SYS_ADMIN` itself, where less is enough for most of tracing.
+    #[error("{operation}: {source}")]
+    NeedsAdmin { operation: String, source: io::Error, hint: &'static str },
     #[error("{operation}: {feature} is missing here")]
     NotSupported { operation: String, feature: &'static str, minimum_kernel: Option<&'static str>, hint: String },
     #[error("{operation} `{object}`: {cause}")]
@@ -50,6 +54,8 @@ pub(crate) enum Error {
     TargetNotFound { kind: &'static str, target: String, cause: String },
     #[error("{operation} map `{map}`: {source}")]
     Map { operation: &'static str, map: String, source: io::Error },
+    #[error("{operation} map `{map}`: {cause}")]
+    MapRefused { operation: &'static str, map: String, cause: String, errno: Option<i32>, hint: Option<String> },
     #[error("map `{map}`: no such key {key}")]
     MapKey { map: String, key: String },
     #[error("BTF of `{of}`: {source}")]
@@ -101,6 +107,44 @@ impl Error {
             _ => other(source),
         }
     }
+
+    /// Return what to do about it, where that is known.
+    fn way_out(&self) -> Option<String> {
+        Some(match self {
+            Self::Privilege { .. } => privilege::way_out(),
+            Self::NeedsAdmin { hint, .. } => (*hint).to_owned(),
+            Self::NotSupported { hint, .. } => hint.clone(),
+            Self::Verifier { log, .. } => way_out::of_refusal(log)?.to_owned(),
+            Self::Reads { source, .. } => source.hint()?.to_owned(),
+            Self::Compile { hint, .. } | Self::MapRefused { hint, .. } => hint.clone()?,
+            Self::Attach { kind, source, .. } => {
+                attach::way_out::of_errno(kind, source.raw_os_error()).or(of_errno(source))?.to_owned()
+            }
+            Self::Map { source, .. } | Self::System { source, .. } => of_errno(source)?.to_owned(),
+            Self::Btf { .. } => {
+                "the kernel must be built with CONFIG_DEBUG_INFO_BTF=y; `rtrace doctor` tells".to_owned()
+            }
+            Self::HiddenAddresses => {
+                "run as root, or set kernel.kptr_restrict to 0 or 1 and have CAP_SYSLOG".to_owned()
+            }
+            Self::OtherProcess { .. } => {
+                "readers belong to the process that opened them: open one in this process".to_owned()
+            }
+            _ => return None,
+        })
+    }
+}
+
+/// Return the way out of what can happen to any system call.
+fn of_errno(source: &io::Error) -> Option<&'static str> {
+    match source.raw_os_error()? {
+        libc::EMFILE => Some(
+            "this process may open no more files, of which maps, programs and links are some: close() what is not needed, or \
+             raise the limit (`ulimit -n`, resource.setrlimit)",
+        ),
+        libc::ENFILE => Some("the machine may open no more files: raise the sysctl fs.file-max"),
+        _ => None,
+    }
 }
 
 /// Say where in the source something is, if that is known.
@@ -117,20 +161,21 @@ struct Exception<'py> {
 
 fn describe<'py>(py: Python<'py>, error: &Error) -> PyResult<Exception<'py>> {
     let facts = PyDict::new(py);
-    let mut hint = None;
     let class = match error {
         Error::Privilege { source, .. } => {
-            let verdict = privilege::explain();
             facts.set_item("errno", source.raw_os_error())?;
-            facts.set_item("missing", PyTuple::new(py, &verdict.missing)?)?;
-            hint = Some(verdict.hint);
+            facts.set_item("missing", PyTuple::new(py, privilege::missing_capabilities())?)?;
             "PrivilegeError"
         }
-        Error::NotSupported { feature, minimum_kernel, hint: way_out, .. } => {
+        Error::NeedsAdmin { source, .. } => {
+            facts.set_item("errno", source.raw_os_error())?;
+            facts.set_item("missing", PyTuple::new(py, ["CAP_SYS_ADMIN"])?)?;
+            "PrivilegeError"
+        }
+        Error::NotSupported { feature, minimum_kernel, .. } => {
             facts.set_item("feature", feature)?;
             facts.set_item("minimum_kernel", minimum_kernel)?;
             facts.set_item("running_kernel", privilege::kernel_release())?;
-            hint = Some(way_out.clone());
             "NotSupportedError"
         }
         Error::Load { object, program, errno, .. } => {
@@ -144,22 +189,19 @@ fn describe<'py>(py: Python<'py>, error: &Error) -> PyResult<Exception<'py>> {
             facts.set_item("program", program)?;
             facts.set_item("errno", errno)?;
             facts.set_item("log", PyTuple::new(py, log)?)?;
-            hint = way_out::of_refusal(log).map(str::to_owned);
             "VerifierError"
         }
         Error::Reads { object, source } => {
             facts.set_item("object", object)?;
             facts.set_item("program", source.program())?;
             facts.set_item("errno", None::<i32>)?;
-            hint = source.hint().map(str::to_owned);
             "LoadError"
         }
-        Error::Compile { name, diagnostics, log, hint: way_out, .. } => {
+        Error::Compile { name, diagnostics, log, .. } => {
             let said = diagnostics.iter().map(|said| said.to_dict(py)).collect::<PyResult<Vec<_>>>()?;
             facts.set_item("object", name)?;
             facts.set_item("diagnostics", PyTuple::new(py, said)?)?;
             facts.set_item("log", log)?;
-            hint.clone_from(way_out);
             "CompileError"
         }
         Error::Attach { program, kind, target, source } => {
@@ -179,18 +221,19 @@ fn describe<'py>(py: Python<'py>, error: &Error) -> PyResult<Exception<'py>> {
             facts.set_item("errno", source.raw_os_error())?;
             "MapError"
         }
+        Error::MapRefused { map, errno, .. } => {
+            facts.set_item("map", map)?;
+            facts.set_item("errno", errno)?;
+            "MapError"
+        }
         Error::MapKey { map, .. } => {
             facts.set_item("map", map)?;
             "MapKeyError"
         }
-        Error::Btf { .. } => {
-            hint = Some("the kernel must be built with CONFIG_DEBUG_INFO_BTF=y; `rtrace doctor` tells".into());
-            "BtfError"
-        }
+        Error::Btf { .. } => "BtfError",
         Error::Symbol { .. } => "SymbolError",
         Error::HiddenAddresses => {
             facts.set_item("missing", PyTuple::new(py, ["CAP_SYSLOG"])?)?;
-            hint = Some("run as root, or set kernel.kptr_restrict to 0 or 1 and have CAP_SYSLOG".into());
             "PrivilegeError"
         }
         Error::System { .. } => "RtraceError",
@@ -201,12 +244,11 @@ fn describe<'py>(py: Python<'py>, error: &Error) -> PyResult<Exception<'py>> {
         Error::Closed(_) => "ClosedError",
         Error::OtherProcess { pid, .. } => {
             facts.set_item("pid", pid)?;
-            hint = Some("readers belong to the process that opened them: open one in this process".into());
             "OtherProcessError"
         }
         Error::Value(_) | Error::Type(_) => "",
     };
-    Ok(Exception { class, hint, facts })
+    Ok(Exception { class, hint: error.way_out(), facts })
 }
 
 impl From<Error> for PyErr {

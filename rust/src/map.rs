@@ -2,10 +2,12 @@
 
 mod dict;
 mod facts;
+pub(crate) mod pin;
 mod shape;
 mod sums;
 mod value;
 mod walk;
+mod way_out;
 
 use std::{
     io,
@@ -67,11 +69,7 @@ impl Map {
             let fd = guard.as_ref().ok_or_else(|| Error::Closed(format!("map `{}`", self.facts.name)))?;
             operation(fd.as_fd()).map_err(|source| {
                 let message = format!("{what} map `{}`", self.facts.name);
-                Error::or_privilege(source, message, |source| Error::Map {
-                    operation: what,
-                    map: self.facts.name.clone(),
-                    source,
-                })
+                Error::or_privilege(source, message, |source| way_out::explain(&self.facts, what, source))
             })
         })
     }
@@ -118,7 +116,9 @@ impl Map {
             let name = &self.facts.name;
             return Err(Error::Type(format!("map `{name}` is an array: its entries cannot be removed")));
         }
-        self.with(py, if delete { "drain" } else { "read" }, |fd| self.shape.collect(fd, delete))
+        let what = if delete { "drain" } else { "read" };
+        way_out::refuse_without_keys(&self.facts, what)?;
+        self.with(py, what, |fd| self.shape.collect(fd, delete))
     }
 
     fn arrays<'py>(&self, py: Python<'py>, entries: Entries) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
@@ -270,6 +270,7 @@ impl Map {
 
     /// Set every value of an array map to zero, or remove every entry of another.
     fn clear(&self, py: Python<'_>) -> PyResult<()> {
+        way_out::refuse_without_keys(&self.facts, "clear")?;
         if !self.shape.is_array {
             self.with(py, "clear", |fd| self.shape.clear(fd))?;
             return Ok(());
@@ -345,8 +346,9 @@ impl Map {
     ///
     /// `keys` and `values` are bytes or have a buffer, such as numpy and ctypes arrays: keys one after the other,
     /// values one after the other, of a per-CPU map :attr:`cpus` values for each key. Arrays of :attr:`key_dtype` and
-    /// :attr:`value_dtype` may have columns for bit fields; raises :class:`ValueError` where one does not fit. One
-    /// system call, where the kernel has batches for this type of map (Linux 5.6 and newer for hash maps).
+    /// :attr:`value_dtype` may have columns for bit fields; raises :class:`ValueError` where one does not fit, and
+    /// :class:`TypeError` for numbers of another kind or size. One system call, where the kernel has batches for this
+    /// type of map (Linux 5.6 and newer for hash maps).
     fn update_many(&self, py: Python<'_>, keys: &Bound<'_, PyAny>, values: &Bound<'_, PyAny>) -> PyResult<usize> {
         let name = &self.facts.name;
         let keys = bytes_in(keys, &self.facts.key, "key", name)?;
@@ -390,8 +392,7 @@ impl Map {
     /// Give the map a name in a BPF file system, by which other processes find it and which keeps it in the kernel.
     #[expect(clippy::needless_pass_by_value, reason = "arguments from Python are owned")]
     fn pin(&self, py: Python<'_>, path: PathBuf) -> PyResult<()> {
-        let c_path = bpf::c_path(&path)?;
-        Ok(self.with(py, "pin", |fd| bpf::pin(fd, &c_path))?)
+        Ok(self.with(py, "pin", |fd| Ok(pin::pin(&self.facts.name, fd, &path)))??)
     }
 
     /// The kernel's number of this map.

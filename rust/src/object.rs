@@ -240,7 +240,8 @@ impl Object {
     /// `pid` is the one process that it is for, ``None`` means all of them, those that start later included. Without
     /// `at_return` the program's kind decides. `semaphore_offset` is where in the file a USDT probe's semaphore lies,
     /// 0 where it has none. Programs for kprobes do as well, they are of the same type.
-    /// Kernel: 4.17 or newer with `CONFIG_UPROBE_EVENTS`. Privilege: `CAP_PERFMON`. The probe goes with the link.
+    /// Kernel: 4.17 or newer with `CONFIG_UPROBE_EVENTS`. Privilege: `CAP_SYS_ADMIN`; before Linux 6.16 `CAP_PERFMON`,
+    /// unless an update has changed that. The probe goes with the link.
     #[pyo3(signature = (program, path, offset, *, pid = None, at_return = None, semaphore_offset = 0))]
     #[expect(clippy::needless_pass_by_value, reason = "arguments from Python are owned")]
     #[expect(clippy::too_many_arguments, reason = "keywords in Python")]

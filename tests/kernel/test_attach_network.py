@@ -110,6 +110,14 @@ def everything(raw: socket.socket) -> Iterator[bytes]:
             yield raw.recv(2048)
 
 
+def test_a_second_program_on_an_interface_has_a_way_out(loaded: Object, pair: Pair) -> None:
+    del pair
+    with loaded.attach_xdp("see", "lo", flags=2):
+        with pytest.raises(AttachError, match="attach xdp `drop` to `lo`") as caught:
+            loaded.attach_xdp("drop", "lo", flags=2)
+        assert "close its link first" in str(caught.value.hint)
+
+
 @pytest.mark.parametrize("interface", ["lo", ""])
 def test_a_raw_socket_gets_what_the_program_lets_through(loaded: Object, pair: Pair, interface: str) -> None:
     with socket.socket(fileno=loaded.open_raw_socket("long_only", interface)) as raw:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -131,3 +132,22 @@ def test_a_program_of_another_kind_is_refused(loaded: Object, library: Library) 
     loaded.load_program("probe", kind="raw tracepoint")
     with pytest.raises(TypeError, match="`probe` is for a raw tracepoint, not for a kprobe or kretprobe or uprobe"):
         loaded.attach_uprobe("probe", library.path, library.offset("traced"))
+
+
+def test_without_cap_sys_admin_it_works_or_the_error_says_so(library: Library) -> None:
+    """Linux 6.16 asks for it, as do older ones with the updates of then."""
+    script = f"""if True:
+        import rtrace
+        from tests.kernel.c_programs import compile_c
+        from tests.kernel.test_attach_uprobe import SOURCE
+        with compile_c(SOURCE).load({{"entry": None}}) as loaded:
+            try:
+                loaded.attach_uprobe("entry", {str(library.path)!r}, {library.offset("traced")}).close()
+            except rtrace.PrivilegeError as error:
+                assert error.missing == ("CAP_SYS_ADMIN",), (error, error.hint)
+                assert "CAP_SYS_ADMIN" in error.hint
+    """
+    kept = "-all,+bpf,+perfmon,+dac_override"
+    command = ["setpriv", "--bounding-set", kept, "--inh-caps", kept, sys.executable, "-c", script]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")

@@ -5,8 +5,9 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import resource
 import subprocess
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -48,6 +49,7 @@ struct { __uint(type, ARRAY_OF_MAPS); __uint(key_size, 4); __uint(value_size, 4)
          __array(values, struct inner); } arrays SEC(".maps");
 struct { __uint(type, HASH_OF_MAPS); __uint(key_size, 8); __uint(value_size, 4); __uint(max_entries, 2);
          __array(values, struct inner); } hashes SEC(".maps");
+struct { __uint(type, RINGBUF); __uint(max_entries, 4096); } ring SEC(".maps");
 struct { __uint(type, TASK_STORAGE); __type(key, u32); __type(value, u64); } tasks SEC(".maps");
 struct sums { u64 sum; u32 count; u16 row[3]; };
 struct { __uint(type, PERCPU_HASH); __type(key, u32); __type(value, struct sums); __uint(max_entries, 8); } sums
@@ -170,6 +172,105 @@ def test_wrong_lengths_are_refused(loaded: Object) -> None:
         entries.update_many(3, bytes(16))  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="`array` is an array: its entries cannot be removed"):
         loaded.map("array").snapshot_bytes(delete=True)
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8", "i8", "u2", "O", ">u4", "M8[s]", "?"])
+def test_arrays_of_another_type_are_refused(loaded: Object, dtype: str) -> None:
+    entries = loaded.map("hash")
+    entries.update_many(np.arange(3, dtype=np.uint32), np.zeros(3, VALUE))
+    keys = np.arange(3).astype(dtype)
+    with pytest.raises((TypeError, ValueError), match=r"keys of `hash` are of dtype uint32, not|cannot include dtype"):
+        entries.delete_many(keys)
+    with pytest.raises((TypeError, ValueError), match=r"keys of `hash` are of dtype uint32, not|cannot include dtype"):
+        entries.update_many(keys, np.zeros(3, VALUE))
+    with pytest.raises(
+        (TypeError, ValueError), match=r"values of `array` are of dtype uint64, not|cannot include dtype"
+    ):
+        loaded.map("array").update_many(np.arange(3, dtype=np.uint32), np.arange(3).astype(dtype.replace("i8", "u4")))
+    assert len(entries.to_dict()) == 3
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        np.arange(3, dtype=np.int32),
+        np.arange(3, dtype=np.uint32).view("V4"),
+        np.arange(3, dtype=np.uint32).view("u1").reshape(3, 4),
+        bytearray(np.arange(3, dtype=np.uint32)),
+        memoryview(np.arange(3, dtype=np.uint32).tobytes()),
+        (ctypes.c_int32 * 3)(0, 1, 2),
+        np.arange(6, dtype=np.uint32)[::2] // 2,
+    ],
+    ids=["signed", "opaque", "rows of bytes", "bytearray", "memoryview", "ctypes", "strided"],
+)
+def test_arrays_of_the_same_layout_are_taken(loaded: Object, keys: Any) -> None:
+    entries = loaded.map("hash")
+    assert entries.update_many(keys, bytes(3 * 16)) == 3
+    assert sorted(entries.to_dict()) == [0, 1, 2]
+    assert entries.delete_many(keys) == 3
+
+
+def test_keys_that_are_arrays_are_taken_as_rows(loaded: Object) -> None:
+    quads = loaded.map("quads")
+    keys, values = np.arange(8, dtype=np.uint32).reshape(2, 4), np.arange(12, dtype=np.uint16).reshape(2, 6)
+    assert quads.update_many(keys, values) == 2
+    with pytest.raises(TypeError, match="keys of `quads`"):
+        quads.delete_many(keys.astype(float))
+    assert quads.delete_many(keys) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "what", "way_out"),
+    [
+        ("ring", "a ring buffer", "read"),
+        ("queue", "a queue", "pop"),
+        ("stack", "a stack", "pop"),
+        ("events", "a perf event array", "read"),
+        ("cgroups", "an array of cgroups", "programs"),
+        ("tasks", "the storage of tasks", "pidfd"),
+    ],
+)
+def test_maps_without_entries_say_how_they_are_read(loaded: Object, name: str, what: str, way_out: str) -> None:
+    entries = loaded.map(name)
+    if name == "tasks" and entries.map_type == 1:
+        # Where there is no such storage, another map stands in for it.
+        return
+    reads = [entries.to_dict, entries.snapshot, entries.sums, entries.snapshot_bytes]
+    for operation, method in [
+        *(("read", method) for method in reads),
+        ("drain", entries.drain),
+        ("clear", entries.clear),
+    ]:
+        with pytest.raises(
+            MapError, match=f"^{operation} map `{name}`: {what} has no entries to {operation}"
+        ) as caught:
+            method()
+        assert caught.value.hint is not None
+        assert way_out in caught.value.hint
+
+
+def test_a_full_map_says_so(loaded: Object) -> None:
+    per_cpu = loaded.map("per_cpu")
+    for number in range(64):
+        per_cpu.update(number, 1)
+    with pytest.raises(MapError, match="^update map `per_cpu`: it is full: it has max_entries 64") as caught:
+        per_cpu.update(64, 1)
+    assert caught.value.errno == errno.E2BIG
+    assert "set_max_entries" in str(caught.value.hint)
+    with pytest.raises(MapError, match="^update map `array`: it has max_entries 16, so that its keys are below that$"):
+        loaded.map("array").update(16, 1)
+
+
+def test_too_many_open_files_have_a_way_out(spec: _rtrace.ObjectSpec) -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) + 2, before[1]))
+    try:
+        with pytest.raises(MapError) as caught:
+            spec.load({})
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert caught.value.errno == errno.EMFILE
+    assert "ulimit -n" in str(caught.value.hint)
 
 
 def test_values_of_every_cpu(loaded: Object) -> None:
@@ -301,6 +402,22 @@ def bpf_folder(tmp_path: Path) -> Iterator[Path]:
     for name in names(tmp_path):
         (tmp_path / name).unlink()
     subprocess.run(["umount", tmp_path], check=True)
+
+
+def test_a_pin_outside_of_a_bpf_file_system_is_refused_by_its_path(tmp_path: Path) -> None:
+    spec = compile_c(SOURCE)
+    spec.disable_map("tasks")
+    there = tmp_path / "there"
+    there.touch()
+    with spec.load({}) as loaded, pytest.raises(MapError, match=f"^pin map `hash`: {tmp_path}/x is not in a BPF file"):
+        loaded.map("hash").pin(tmp_path / "x")
+    for name, operation in (("new", "pin"), ("there", "open")):
+        spec.pin_map("hash", tmp_path / name)
+        with pytest.raises(
+            MapError, match=f"^{operation} map `hash`: {tmp_path}/{name} is not in a BPF file"
+        ) as caught:
+            spec.load({})
+        assert "/sys/fs/bpf" in str(caught.value.hint)
 
 
 def names(folder: Path) -> list[str]:

@@ -9,6 +9,7 @@ pub(crate) mod to_fd;
 pub(crate) mod tracepoint;
 pub(crate) mod trampoline;
 pub(crate) mod uprobe;
+pub(crate) mod way_out;
 pub(crate) mod xdp;
 
 use std::{

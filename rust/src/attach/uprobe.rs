@@ -5,6 +5,7 @@ use std::{io, os::fd::BorrowedFd, path::Path};
 use super::pmu::Pmu;
 use crate::{
     error::Error,
+    kernel::privilege,
     link::Link,
     sys::{bpf, perf},
 };
@@ -39,6 +40,13 @@ pub(crate) fn attach(program: (&str, BorrowedFd<'_>), place: &Place<'_>) -> Resu
         // The kernel reads the instruction there: beyond the end of the file, or none that can be probed.
         Some(libc::EINVAL | libc::EIO | libc::EILSEQ) => not_found("the kernel does not allow a probe there"),
         Some(libc::EOPNOTSUPP | 524) => not_found("the kernel cannot probe the instruction there"),
+        // Since ba677dbe77af ("perf: Revert to requiring CAP_SYS_ADMIN for uprobes", Linux 6.16).
+        Some(libc::EACCES) if refuses_all_but_admin(place.path) => Error::NeedsAdmin {
+            operation: format!("attach {kind} `{name}` to `{target}`"),
+            source,
+            hint: "Linux 6.16, and older ones as updated since, want CAP_SYS_ADMIN for uprobes: run as root, or give the \
+                   interpreter that capability",
+        },
         _ => Error::or_privilege(source, format!("attach {kind} `{name}` to `{target}`"), |source| Error::Attach {
             program: name.to_owned(),
             kind,
@@ -66,4 +74,9 @@ pub(crate) fn attach(program: (&str, BorrowedFd<'_>), place: &Place<'_>) -> Resu
     let event = perf::open_uprobe(pmu.type_number, config, &path, place.offset, place.pid).map_err(failed)?;
     let attachment = super::to_perf_event(fd, event).map_err(failed)?;
     Ok(Link::new(kind, name, &target, attachment))
+}
+
+/// Whether all that tracing needs is there but `CAP_SYS_ADMIN`, and the file can be reached.
+fn refuses_all_but_admin(path: &Path) -> bool {
+    privilege::missing_capabilities().is_empty() && !privilege::is_admin() && path.exists()
 }

@@ -15,7 +15,7 @@ use aya_obj::{
 use crate::{
     error::Error,
     layout::Layout,
-    map::{MapFacts, Sharing},
+    map::{MapFacts, Sharing, pin},
     sys::{
         self,
         bpf::{self, MapAttributes},
@@ -50,13 +50,7 @@ pub(super) fn create_maps(
         };
         let fd = create().or_else(retry).map_err(failed)?;
         if let Some(path) = &facts.pin {
-            pin(&fd, path).map_err(|source| {
-                Error::or_privilege(source, format!("load `{object}`: pin map `{name}`"), |source| Error::Map {
-                    operation: "pin",
-                    map: name.clone(),
-                    source,
-                })
-            })?;
+            pin::pin(name, fd.as_fd(), path)?;
         }
         Ok((name.clone(), fd))
     };
@@ -132,11 +126,7 @@ fn open_pinned(facts: &MapFacts, path: &Path) -> Result<Option<OwnedFd>, Error> 
             source,
         })
     };
-    let opened = bpf::c_path(path).and_then(|path| bpf::open_pinned(&path));
-    let fd = match opened {
-        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => return Ok(None),
-        result => result.map_err(failed)?,
-    };
+    let Some(fd) = pin::open(name, path)? else { return Ok(None) };
     let found = bpf::map_info(fd.as_fd()).map_err(failed)?;
     let wanted = (facts.map_type, facts.key_size, facts.value_size, facts.max_entries);
     if (found.type_, found.key_size, found.value_size, found.max_entries) != wanted {
@@ -144,10 +134,6 @@ fn open_pinned(facts: &MapFacts, path: &Path) -> Result<Option<OwnedFd>, Error> 
         return Err(failed(io::Error::new(io::ErrorKind::InvalidInput, cause)));
     }
     Ok(Some(fd))
-}
-
-fn pin(fd: &OwnedFd, path: &Path) -> io::Result<()> {
-    bpf::pin(fd.as_fd(), &bpf::c_path(path)?)
 }
 
 /// Whether the kernel accepts types for the keys and values of such a map.

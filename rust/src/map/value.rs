@@ -45,22 +45,39 @@ pub(crate) fn bytes_of(value: &Bound<'_, PyAny>, layout: &Layout, what: &str, na
     Ok(number.to_le_bytes()[..size].to_vec())
 }
 
-/// Copy what an object with a buffer holds: bytes, a numpy array, an array of ctypes.
+/// Copy what an object with a buffer holds: bytes, a numpy array of what `layout` is, an array of ctypes.
 ///
 /// Of an array as a snapshot has them, with columns for bit fields, the bytes are made again.
 pub(crate) fn bytes_in(object: &Bound<'_, PyAny>, layout: &Layout, what: &str, name: &str) -> PyResult<Vec<u8>> {
     if let Ok(bytes) = object.cast::<PyBytes>() {
         return Ok(bytes.as_bytes().to_vec());
     }
-    let dtype = if layout.has_bits() { object.getattr_opt("dtype")? } else { None };
-    let is_own = |dtype: &Bound<'_, PyAny>| layout.split_array().0.dtype(object.py())?.eq(dtype);
-    let is_own = dtype.as_ref().map(is_own).transpose()?.unwrap_or(false);
-    // Arrays have no buffer where fields overlap.
-    let whole = if object.hasattr("tobytes")? { object.clone() } else { PyMemoryView::from(object)?.into_any() };
-    let rows: Vec<u8> = whole.call_method0("tobytes")?.extract()?;
-    if !is_own {
-        return Ok(rows);
+    if let Some(dtype) = object.getattr_opt("dtype")?
+        && layout.split_array().0.dtype(object.py())?.eq(&dtype)?
+    {
+        // Arrays have no buffer where fields overlap.
+        let rows: Vec<u8> = object.call_method0("tobytes")?.extract()?;
+        return if layout.has_bits() { packed(&rows, layout, what, name) } else { Ok(rows) };
     }
+    let view = PyMemoryView::from(object)?;
+    let format: String = view.getattr("format")?.extract()?;
+    let item: usize = view.getattr("itemsize")?.extract()?;
+    let shape: Option<Vec<usize>> = view.getattr("shape")?.extract()?;
+    let shape = shape.unwrap_or_default();
+    let row = shape.last().map_or(item, |length| length.saturating_mul(item));
+    // Of what says its type, bytes are numbers as well, unless they come in rows; a bytearray is nothing but bytes.
+    let in_rows = shape.len() > 1 && row == layout.size();
+    let is_bytes = matches!(format.as_str(), "B" | "b" | "c") && (in_rows || !object.hasattr("dtype")?);
+    if !is_bytes && !is_of(layout, &format, item, row) {
+        let wanted = layout.dtype(object.py())?;
+        let given = object.getattr_opt("dtype")?.map_or(format, |dtype| dtype.to_string());
+        return Err(Error::Type(format!("{what}s of `{name}` are of dtype {wanted}, not {given}")).into());
+    }
+    view.call_method0("tobytes")?.extract()
+}
+
+/// Return the bytes in C of rows that have columns for bit fields.
+fn packed(rows: &[u8], layout: &Layout, what: &str, name: &str) -> PyResult<Vec<u8>> {
     let row = layout.unpacked();
     let pack = |(index, bytes): (usize, &[u8])| {
         let disagree = || {
@@ -71,4 +88,23 @@ pub(crate) fn bytes_in(object: &Bound<'_, PyAny>, layout: &Layout, what: &str, n
         layout.pack(&row, bytes).ok_or_else(|| Error::Value(disagree()))
     };
     Ok(rows.chunks_exact(row.size().max(1)).enumerate().map(pack).collect::<Result<Vec<_>, _>>()?.concat())
+}
+
+/// Whether what a buffer's `format` says (that of Python's `struct`) is what a layout is made of: numbers of its kind and
+/// size, or anything of its size where that has no kind. `row` are the bytes of the innermost dimension.
+fn is_of(layout: &Layout, format: &str, item: usize, row: usize) -> bool {
+    let (element, _) = layout.split_array();
+    let native = format.trim_start_matches(['@', '=', '<']);
+    match (native, element) {
+        ("O", _) => false,
+        _ if native.starts_with(['>', '!']) => false,
+        (
+            "b" | "B" | "h" | "H" | "i" | "I" | "l" | "L" | "q" | "Q" | "n" | "N" | "?",
+            Layout::Number('u' | 'i' | 'b', size),
+        )
+        | ("e" | "f" | "d", Layout::Number('f', size)) => item == *size,
+        ("e" | "f" | "d" | "g", _) => false,
+        (_, Layout::Number(..)) => item == layout.size() && native.starts_with(|code: char| code.is_ascii_digit()),
+        _ => [item, row].contains(&element.size()) || row == layout.size(),
+    }
 }

@@ -1,8 +1,8 @@
-//! A file system of one's own that nobody else sees.
+//! File systems: one of one's own that nobody else sees, and which one a folder is in.
 
 use std::{
     ffi::CStr,
-    io,
+    io, mem,
     os::fd::{AsRawFd, FromRawFd, OwnedFd},
     ptr,
 };
@@ -24,4 +24,15 @@ pub(crate) fn detached(file_system: &CStr) -> io::Result<OwnedFd> {
         let mount = check(libc::syscall(libc::SYS_fsmount, context.as_raw_fd(), FSMOUNT_CLOEXEC, 0))?;
         Ok(OwnedFd::from_raw_fd(mount))
     }
+}
+
+/// Whether a folder is in a BPF file system.
+pub(crate) fn is_bpf(folder: &CStr) -> io::Result<bool> {
+    /// `BPF_FS_MAGIC`.
+    const MAGIC: libc::c_long = 0xcafe_4a11;
+    // SAFETY: a plain struct of numbers, for which all zeros is a value.
+    let mut facts = unsafe { mem::zeroed::<libc::statfs>() };
+    // SAFETY: a string and a struct that live across the call.
+    check(libc::c_long::from(unsafe { libc::statfs(folder.as_ptr(), &raw mut facts) }))?;
+    Ok(facts.f_type == MAGIC)
 }

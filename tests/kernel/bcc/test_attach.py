@@ -82,6 +82,15 @@ def test_two_programs_on_one_tracepoint_are_both_detached(load: Any, reader: Rea
     assert count(b) == 6
 
 
+def test_a_program_that_is_attached_there_already_has_a_way_out(load: Any) -> None:
+    native = load(text="int one(void *ctx) { return 0; }").native
+    native.load_program("one", kind="tracepoint")
+    with native.attach_tracepoint("one", "syscalls", "sys_enter_getppid"):
+        with pytest.raises(AttachError, match="attach tracepoint `one` to `syscalls:sys_enter_getppid`") as caught:
+            native.attach_tracepoint("one", "syscalls", "sys_enter_getppid")
+        assert "attached there already" in str(caught.value.hint)
+
+
 def test_tracepoints_by_regular_expression(load: Any, reader: Reader) -> None:
     body = f"{{ if ((u32)bpf_get_current_pid_tgid() == {reader.tid}) count.increment(0); return 0; }}"
     b = load(text=f"{COUNT} int one(void *ctx) {body}")
