@@ -88,7 +88,7 @@ def test_a_child_lets_go_of_the_descriptors_of_its_copy() -> None:
             except FileNotFoundError:  # the folder's own
                 continue
             found.append(target)
-        with open("/proc/self/maps") as maps:
+        with open("/proc/self/maps", errors="replace") as maps:
             found.extend(line.split()[-1] for line in maps if "bpf" in line)
         return sorted(name for name in found if "bpf" in name or "perf_event" in name)
 

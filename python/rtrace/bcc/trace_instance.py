@@ -23,6 +23,7 @@ class TraceInstance:
     """
 
     def __init__(self, tracefs: str) -> None:
+        self._pid = os.getpid()
         instances = os.path.join(tracefs, "instances")
         _remove_abandoned(instances)
         self._path = _make(instances)
@@ -35,9 +36,10 @@ class TraceInstance:
             raise
 
     def close(self) -> None:
-        """Remove it, with what nobody has read."""
+        """Remove it, with what nobody has read; a child of `fork` has a copy, and leaves it to its parent."""
         self.pipe.close()
-        os.rmdir(self._path)
+        if os.getpid() == self._pid:
+            os.rmdir(self._path)
 
 
 def _make(instances: str) -> str:

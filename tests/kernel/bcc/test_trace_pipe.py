@@ -75,3 +75,16 @@ def test_a_second_reader_has_lines_of_its_own(on_read: Callable[..., BPF], reade
         assert [next_own(b) for _ in range(3)] == [b"rtrace 7"] * 3
         assert [next_own(c) for _ in range(3)] == [b"rtrace 7"] * 3
     assert not ours & set(instances())
+
+
+@pytest.mark.usefixtures("taken")
+def test_a_child_leaves_its_parents_reader_alone(on_read: Callable[..., BPF], reader: Reader) -> None:
+    with on_read("", 'bpf_trace_printk("rtrace %d\\n", 7);') as b:
+        assert b.trace_fields(nonblocking=True) == (None,) * 6
+        child = os.fork()
+        if not child:
+            b.close()
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+        reader.read(1)
+        assert next_own(b) == b"rtrace 7"
