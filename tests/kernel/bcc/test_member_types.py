@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rtrace.bcc import BPF
-from rtrace.bcc.ctypes_types import build, make
+from rtrace.bcc.ctypes_types import build
+from rtrace.bcc.ctypes_values import make
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

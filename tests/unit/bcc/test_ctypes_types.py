@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from rtrace.bcc import ctypes_types
+from rtrace.bcc import ctypes_text, ctypes_values
 from rtrace.bcc.ctypes_types import build
 from tests.unit.bcc.descriptions import BOOL, CHAR, S32, S64, U8, U16, U32, U64, U128, array, member, struct
 
@@ -114,13 +114,13 @@ def test_bit_fields_that_ctypes_would_place_elsewhere_read_and_write() -> None:
     ],
 )
 def test_keys_are_made_from_what_users_pass(kind: Any, value: object, data: bytes) -> None:
-    assert ctypes_types.to_bytes(kind, value, len(data)) == data
+    assert ctypes_values.to_bytes(kind, value, len(data)) == data
 
 
 def test_a_value_of_another_size_is_refused() -> None:
     pair = build(struct("pair", 8, member("a", 0, U32), member("b", 4, U32)))
     with pytest.raises(ValueError, match="pair has 8 bytes, got 3"):
-        ctypes_types.to_bytes(pair, b"123", 8)
+        ctypes_values.to_bytes(pair, b"123", 8)
 
 
 FLAGS = struct("flags", 8, member("a", 0, U32, 3), member("b", 3 / 8, S32, 29), member("c", 4, U32))
@@ -149,7 +149,7 @@ INSIDE = struct("inside", 24, member("x", 0, U32), member("", 8, BITS), member("
     ],
 )
 def test_structs_are_made_from_all_their_members(description: dict[str, Any], value: object, data: bytes) -> None:
-    assert ctypes_types.to_bytes(build(description), value, len(data)) == data
+    assert ctypes_values.to_bytes(build(description), value, len(data)) == data
 
 
 def test_bit_fields_of_anonymous_structs_are_the_structs_own() -> None:
@@ -191,7 +191,7 @@ def test_what_is_no_such_value_is_refused_by_name(
 ) -> None:
     kind = build(description)
     with pytest.raises(error, match=message):
-        ctypes_types.to_bytes(kind, value, ct.sizeof(kind))
+        ctypes_values.to_bytes(kind, value, ct.sizeof(kind))
 
 
 @pytest.mark.parametrize(
@@ -210,15 +210,15 @@ def test_what_is_no_such_value_is_refused_by_name(
 )
 def test_text_of_another_type_is_a_value_error(description: dict[str, Any], text: str) -> None:
     with pytest.raises(ValueError, match=r"\w"):
-        ctypes_types.from_words(build(description), text)
+        ctypes_text.from_words(build(description), text)
 
 
 def test_instances_of_numbers_have_a_value() -> None:
-    assert [item.value for item in ctypes_types.instances(ct.c_uint32, b"\1\0\0\0\2\0\0\0")] == [1, 2]
+    assert [item.value for item in ctypes_values.instances(ct.c_uint32, b"\1\0\0\0\2\0\0\0")] == [1, 2]
 
 
 def test_text_has_numbers_in_hexadecimal_and_members_in_braces() -> None:
     kind = build(
         struct("key", 24, member("pid", 0, S64), member("comm", 8, array(CHAR, 8)), member("n", 16, array(U32, 2)))
     )
-    assert " ".join(ctypes_types.words(kind(10, b"dd", (1, 2)))) == '{ 0xa "dd" [ 0x1 0x2 ] }'
+    assert " ".join(ctypes_text.words(kind(10, b"dd", (1, 2)))) == '{ 0xa "dd" [ 0x1 0x2 ] }'

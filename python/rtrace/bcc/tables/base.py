@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes as ct
 from collections.abc import MutableMapping
 
-from rtrace.bcc import ctypes_types
+from rtrace.bcc import ctypes_text, ctypes_types, ctypes_values
 from rtrace.bcc.loaded import Owned
 from rtrace.bcc.names import raw, text
 from rtrace.bcc.tables.histograms import HistogramTable
@@ -64,17 +64,17 @@ class TableBase(Owned, HistogramTable, MutableMapping):  # type: ignore[type-arg
     # One entry.
 
     def _key_bytes(self, key: Any) -> bytes:
-        return ctypes_types.to_bytes(self.Key, key, self._key_size)
+        return ctypes_values.to_bytes(self.Key, key, self._key_size)
 
     def _leaf_bytes(self, leaf: Any) -> bytes:
-        return ctypes_types.to_bytes(self.Leaf, leaf, self._leaf_size)
+        return ctypes_values.to_bytes(self.Leaf, leaf, self._leaf_size)
 
     def _leaf(self, data: bytes) -> Any:
         return self.Leaf.from_buffer_copy(data)
 
     def _no_such_key(self, key: Any) -> MapKeyError:
         is_ctypes = isinstance(key, (ct.Structure, ct.Union, ct.Array, ct._SimpleCData))  # noqa: SLF001
-        shown = " ".join(ctypes_types.words(key)) if is_ctypes else repr(key)
+        shown = " ".join(ctypes_text.words(key)) if is_ctypes else repr(key)
         name = self._map.name
         return MapKeyError(f"look up in map `{name}`: no key {shown}", map=name)
 
@@ -108,10 +108,10 @@ class TableBase(Owned, HistogramTable, MutableMapping):  # type: ignore[type-arg
     # All entries.
 
     def _entries(self, keys: bytes, leaves: bytes) -> list[tuple[Any, Any]]:
-        return list(zip(ctypes_types.instances(self.Key, keys), self._leaves(leaves), strict=True))
+        return list(zip(ctypes_values.instances(self.Key, keys), self._leaves(leaves), strict=True))
 
     def _leaves(self, data: bytes) -> list[Any]:
-        return ctypes_types.instances(self.Leaf, data)
+        return ctypes_values.instances(self.Leaf, data)
 
     def items(self) -> list[tuple[Any, Any]]:  # type: ignore[override]  # bcc gives lists
         """Return keys and leaves of one snapshot."""
@@ -132,7 +132,7 @@ class TableBase(Owned, HistogramTable, MutableMapping):  # type: ignore[type-arg
 
     def __iter__(self) -> Iterator[Any]:
         """Iterate over the keys of one snapshot, which may be removed meanwhile."""
-        return iter(ctypes_types.instances(self.Key, self._map.snapshot_bytes()[0]))
+        return iter(ctypes_values.instances(self.Key, self._map.snapshot_bytes()[0]))
 
     def keys(self) -> Iterator[Any]:  # type: ignore[override]
         """Return an iterator over the keys."""
@@ -249,11 +249,11 @@ class TableBase(Owned, HistogramTable, MutableMapping):  # type: ignore[type-arg
 
     def key_sprintf(self, key: Any) -> bytes:
         """Return a key as text: numbers in hexadecimal, ``char`` arrays in quotes, members in braces."""
-        return ctypes_types.to_text(self.Key, key)
+        return ctypes_text.to_text(self.Key, key)
 
     def leaf_sprintf(self, leaf: Any) -> bytes:
         """Return a leaf as text: numbers in hexadecimal, ``char`` arrays in quotes, members in braces."""
-        return ctypes_types.to_text(self.Leaf, leaf)
+        return ctypes_text.to_text(self.Leaf, leaf)
 
     # What displays ask.
 
@@ -289,11 +289,11 @@ class TableBase(Owned, HistogramTable, MutableMapping):  # type: ignore[type-arg
 
     def key_scanf(self, key_str: Name) -> Any:
         """Return the key that :meth:`key_sprintf` gave the text of; ValueError if it is another type's."""
-        return ctypes_types.from_words(self.Key, text(key_str))
+        return ctypes_text.from_words(self.Key, text(key_str))
 
     def leaf_scanf(self, leaf_str: Name) -> Any:
         """Return the leaf that :meth:`leaf_sprintf` gave the text of; ValueError if it is another type's."""
-        return ctypes_types.from_words(self.Leaf, text(leaf_str))
+        return ctypes_text.from_words(self.Leaf, text(leaf_str))
 
     def __hash__(self) -> int:
         """Hash by identity, as mappings that change do not have to."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes as ct
 from functools import reduce
 
-from rtrace.bcc import ctypes_types
+from rtrace.bcc import ctypes_types, ctypes_values
 from rtrace.bcc.tables.array import ArrayBase
 from rtrace.bcc.tables.base import TableBase
 
@@ -60,14 +60,14 @@ class PerCpuTable(TableBase):
         if len(values) != self.total_cpu:
             message = f"`{self._map.name}` has {self.total_cpu} CPUs, got {len(values)} values"
             raise ValueError(message)
-        return b"".join(ctypes_types.to_bytes(self.sLeaf, value, size) for value in values)
+        return b"".join(ctypes_values.to_bytes(self.sLeaf, value, size) for value in values)
 
     def _reduced(self, leaf: Any) -> Any:
         return leaf if self.reducer is None else reduce(self.reducer, self._values(leaf))
 
     def _values(self, leaf: Any) -> list[Any]:
         """Return the CPUs' values as instances of their class."""
-        return [ctypes_types.make(self.sLeaf, value) for value in leaf]
+        return [ctypes_values.make(self.sLeaf, value) for value in leaf]
 
     def _count_of(self, leaf: Any) -> int:
         summed = self.reducer is None and ctypes_types.is_number(self.sLeaf)

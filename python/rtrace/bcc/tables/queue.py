@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rtrace.bcc import ctypes_types
+from rtrace.bcc import ctypes_text, ctypes_values
 from rtrace.bcc.loaded import Owned
 from rtrace.bcc.names import raw, text
 
@@ -42,7 +42,7 @@ class QueueStack(Owned):
 
     def push(self, leaf: Any, flags: int = 0) -> None:
         """Add a leaf; with flag BPF_EXIST (2) the oldest makes room when it is full."""
-        self._map.push(ctypes_types.to_bytes(self.Leaf, leaf, self._map.value_bytes), flags)
+        self._map.push(ctypes_values.to_bytes(self.Leaf, leaf, self._map.value_bytes), flags)
 
     def pop(self) -> Any:
         """Take the next leaf out; KeyError if there is none."""
@@ -72,11 +72,11 @@ class QueueStack(Owned):
 
     def leaf_sprintf(self, leaf: Any) -> bytes:
         """Return a leaf as text: numbers in hexadecimal, ``char`` arrays in quotes, members in braces."""
-        return ctypes_types.to_text(self.Leaf, leaf)
+        return ctypes_text.to_text(self.Leaf, leaf)
 
     def leaf_scanf(self, leaf_str: Name) -> Any:
         """Return the leaf that :meth:`leaf_sprintf` gave the text of; ValueError if it is another type's."""
-        return ctypes_types.from_words(self.Leaf, text(leaf_str))
+        return ctypes_text.from_words(self.Leaf, text(leaf_str))
 
     def __repr__(self) -> str:
         """Return the class and the name."""
