@@ -131,7 +131,8 @@ def test_every_way_reads_what_ctypes_wrote(tables: BPF, number: int) -> None:
     by_key, by_number, by_cpu = (tables[f"{letter}{number}"] for letter in "kvc")
     kind = described(tables, f"k{number}", "key")
 
-    @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    # The same examples each time: a guest has nowhere to keep those that fail.
+    @settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
     @given(st.lists(values(kind), max_size=20))
     def check(given_values: list[Any]) -> None:
         keys = [make(by_key.Key, value) for value in given_values]
@@ -194,7 +195,7 @@ def test_events_are_read_as_values_are(on_read: Callable[..., BPF], reader: Read
     for events in (perf, ring):
         events.read(0)
 
-    @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=20, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
     @given(values(sent_kind))
     def check(value: Any) -> None:
         b["next"][0] = sent = make(b["next"].Leaf, value)
