@@ -89,6 +89,15 @@ def test_read_gives_a_numpy_batch(on_read: Callable[..., BPF], reader: Reader, w
     assert set(batch["tid"].tolist()) == {reader.tid}
 
 
+def test_a_buffer_of_chosen_size_may_be_for_reading_alone(on_read: Callable[..., BPF], reader: Reader) -> None:
+    perf, ring = on_read(*PERF), on_read(*RING)
+    perf["events"].open_perf_buffer(None, page_cnt=2)
+    ring["events"].open_ring_buffer(None, ctx="not used")
+    reader.read(7)
+    for b in (perf, ring):
+        assert b["events"].read(0)["number"].tolist() == list(range(7))
+
+
 @pytest.mark.parametrize("way", [PERF, RING])
 def test_what_a_callback_raises_comes_out_of_the_poll(
     on_read: Callable[..., BPF], reader: Reader, way: tuple[str, str]

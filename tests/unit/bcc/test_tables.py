@@ -387,8 +387,8 @@ def test_events_without_a_type_say_so() -> None:
 
 def test_what_cannot_be_called_is_no_callback() -> None:
     perf, ring = table(map_type=4), table(map_type=27)
-    for given in ({"callback": 5}, {"callback": None}, {"callback": print, "lost_cb": 5}):
-        with pytest.raises(TypeError, match="of `fake` must be a function, not (5|None)"):
+    for given in ({"callback": 5}, {"callback": print, "lost_cb": 5}):
+        with pytest.raises(TypeError, match="of `fake` must be a function, not 5"):
             perf.open_perf_buffer(**given)
     with pytest.raises(TypeError, match="callback of `fake` must be a function, not 5"):
         ring.open_ring_buffer(5)

@@ -88,7 +88,7 @@ class EventTable(_rtrace.EventMaker, TableBase):
         raise NotImplementedError
 
     def _check_callable(self, what: str, given: Any) -> None:
-        if not callable(given):
+        if given is not None and not callable(given):
             message = f"{what} of `{self._map.name}` must be a function, not {given!r}"
             raise TypeError(message)
 
@@ -110,7 +110,7 @@ class PerfEventArray(EventTable, DescriptorArray):
 
     def open_perf_buffer(
         self,
-        callback: Callable[[int, int, int], Any],
+        callback: Callable[[int, int, int], Any] | None,
         page_cnt: int = 8,
         lost_cb: Callable[[int], Any] | None = None,
         wakeup_events: int = 1,
@@ -121,7 +121,7 @@ class PerfEventArray(EventTable, DescriptorArray):
         ----------
         callback
             Takes the CPU, the address of the event, for :meth:`event`, and its size in bytes. What it raises comes
-            out of the poll.
+            out of the poll. None for :meth:`read` alone.
         page_cnt
             Pages of the buffer of each CPU, a power of two.
         lost_cb
@@ -130,8 +130,7 @@ class PerfEventArray(EventTable, DescriptorArray):
             Events that a CPU's buffer gathers before it wakes the reader.
         """
         self._check_callable("callback", callback)
-        if lost_cb is not None:
-            self._check_callable("lost_cb", lost_cb)
+        self._check_callable("lost_cb", lost_cb)
         if not isinstance(page_cnt, int) or page_cnt < 1 or page_cnt & (page_cnt - 1):
             message = f"pages of `{self._map.name}` must be a power of two, not {page_cnt!r}"
             raise ValueError(message)
@@ -193,20 +192,20 @@ class RingBuf(EventTable):
 
     _buffer: _rtrace.RecordBuffer | None = None
 
-    def open_ring_buffer(self, callback: Callable[[Any, int, int], Any], ctx: Any = None) -> None:
+    def open_ring_buffer(self, callback: Callable[[Any, int, int], Any] | None, ctx: Any = None) -> None:
         """Call back for every event, from :meth:`BPF.ring_buffer_poll`.
 
         Parameters
         ----------
         callback
             Takes `ctx`, the address of the event, for :meth:`event`, and its size in bytes. What it raises comes out
-            of the poll.
+            of the poll. None for :meth:`read` alone.
         ctx
             Passed on.
         """
         self._check_callable("callback", callback)
         # Without a context the reader's own first argument, None, is just that.
-        self._open(callback if ctx is None else partial(_with_context, callback, ctx))
+        self._open(callback if ctx is None or callback is None else partial(_with_context, callback, ctx))
 
     def _open(self, callback: Callable[..., Any] | None) -> None:
         former, readers = self._reader, self.loaded.readers.ring
