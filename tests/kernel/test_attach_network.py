@@ -19,7 +19,7 @@ from tests.kernel.c_programs import compile_c
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from rtrace._rtrace import Object
+    from rtrace._rtrace import Link, Object
 
 SOURCE = """
 LICENSE;
@@ -133,12 +133,18 @@ def test_a_raw_socket_gets_what_the_program_lets_through(loaded: Object, pair: P
     assert counts(loaded)[2] == 36
 
 
-def test_a_cgroup_program_decides_until_it_is_detached(loaded: Object, cgroup: Path) -> None:
+def attached_to(cgroup: Path, loaded: Object) -> tuple[Link, int]:
+    """Attach to a cgroup that this process moves into; return the descriptor's number, which is closed again, too."""
     loaded.load_program("connect4")
     (cgroup / "cgroup.procs").write_text(str(os.getpid()))
     descriptor = os.open(cgroup, os.O_RDONLY)
     link = loaded.attach_to_fd("connect4", descriptor, CGROUP_INET4_CONNECT, ALLOW_MULTI)
     os.close(descriptor)
+    return link, descriptor
+
+
+def test_a_cgroup_program_decides_until_it_is_detached(loaded: Object, cgroup: Path) -> None:
+    link, descriptor = attached_to(cgroup, loaded)
     assert (link.kind, link.target) == ("cgroup/connect4", f"file descriptor {descriptor}")
     with link, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as refused, pytest.raises(PermissionError):
         refused.connect(("127.0.0.1", 9))
@@ -150,11 +156,7 @@ def test_a_cgroup_program_decides_until_it_is_detached(loaded: Object, cgroup: P
 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_a_child_of_fork_does_not_detach_what_its_parent_has_attached(loaded: Object, cgroup: Path) -> None:
-    loaded.load_program("connect4")
-    (cgroup / "cgroup.procs").write_text(str(os.getpid()))
-    descriptor = os.open(cgroup, os.O_RDONLY)
-    link = loaded.attach_to_fd("connect4", descriptor, CGROUP_INET4_CONNECT, ALLOW_MULTI)
-    os.close(descriptor)
+    link, _ = attached_to(cgroup, loaded)
 
     def child() -> bool:
         link.close()

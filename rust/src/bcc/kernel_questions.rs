@@ -5,7 +5,6 @@ use pyo3::prelude::*;
 use crate::{
     error::Error,
     kernel::btf::{Btf, BtfError, Type, kind},
-    layout::Layout,
 };
 
 /// Structs within structs without a name; corrupt BTF may have loops.
@@ -55,7 +54,7 @@ fn find_member(btf: &Btf, of: &Type<'_>, member: &[u8], level: usize) -> Result<
         let first = u64::from(candidate.bit_offset);
         if name == member {
             let bits = match candidate.bits {
-                0 => Layout::of_type(btf, candidate.type_id)?.size() as u64 * 8,
+                0 => btf.size_of(candidate.type_id)?.saturating_mul(8),
                 bits => bits.into(),
             };
             return Ok(Some((first, bits)));

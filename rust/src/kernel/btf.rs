@@ -255,7 +255,7 @@ impl Btf {
     }
 
     /// Return the bytes that a type takes; what has no end takes more than there can be.
-    fn size_of(&self, mut id: u32) -> Result<u64, BtfError> {
+    pub(crate) fn size_of(&self, mut id: u32) -> Result<u64, BtfError> {
         let mut elements = 1_u64;
         for _ in 0..MAX_RESOLVE_DEPTH {
             let (_, found) = self.resolve(id)?;

@@ -7,7 +7,6 @@ use std::{
 };
 
 use super::{Btf, BtfError, DIRECTORY, Member, kind};
-use crate::layout::Layout;
 
 /// Return where a member is in one of the kernel's structs, and its size, in bytes; `None` if there is no such.
 pub(crate) fn member(name: &str, member: &str) -> Result<Option<(usize, usize)>, BtfError> {
@@ -15,8 +14,7 @@ pub(crate) fn member(name: &str, member: &str) -> Result<Option<(usize, usize)>,
     let Some((_, found)) = btf.find(kind::STRUCT, name) else { return Ok(None) };
     let matches = |candidate: &Member| btf.string(candidate.name_offset) == member.as_bytes() && candidate.bits == 0;
     let Some(found) = found.members().find(matches) else { return Ok(None) };
-    let (_, of) = btf.resolve(found.type_id)?;
-    let size = if of.is_record() { of.size_or_type as usize } else { Layout::of_type(&btf, found.type_id)?.size() };
+    let size = usize::try_from(btf.size_of(found.type_id)?).unwrap_or(usize::MAX);
     Ok(Some((found.bit_offset as usize / 8, size)))
 }
 
